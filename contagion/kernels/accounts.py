@@ -1,0 +1,178 @@
+"""Margin accounts: the five lines, margin calls and funding, liquidation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from contagion import channels
+from contagion.kernels.inputs import (
+    CLOSE_FACTOR,
+    COLLATERAL,
+    DEBT,
+    DELEVER,
+    FULL,
+    FUND,
+    LONG,
+    MAINTENANCE,
+    NO_CALL,
+    SHORT,
+    Accounts,
+    Bools,
+    Codes,
+    Floats,
+    Ints,
+    Positions,
+    sum_by,
+)
+
+VOLUNTARY, FUNDING, STOP_LOSS, LIQUIDATION = range(1, 5)
+"""What made an account sell; 0 if nothing did."""
+
+
+class Lines(NamedTuple):
+    """The five lines of every account, and its gross assets; all (a,) in USD."""
+
+    weighted: Floats  # W
+    debt: Floats  # D
+    maintenance: Floats  # M
+    equity: Floats  # E, marked at terminal prices
+    proceeds: Floats  # V, equity if all is sold at execution prices
+    gross: Floats  # assets and perp notional
+
+
+class Decision(NamedTuple):
+    """What calls, stop-losses and liquidations make of every account."""
+
+    liquidated: Floats  # λ as this round's prices ask for it, before the ratchet
+    cause: Codes  # which rule asked for most
+    called: Bools
+    received: Floats  # USD from funding sources
+    given: Floats  # USD to called accounts
+
+
+def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floats, recovery: Floats) -> Lines:
+    """Return the lines at terminal prices, sellers' average prices (m,) and recovery rates of claims (n,).
+
+    Each line is one sparse product of the holdings with a value per unit and term column, so all of them cost one pass.
+    """
+    side, pair = positions.side, positions.pair
+    seen = (positions.oracle @ price + positions.oracle_fixed)[pair]
+    marked = (positions.route @ price)[pair]
+    executed = (positions.route @ average)[pair]
+
+    collateral, debt, short = side == COLLATERAL, side == DEBT, side == SHORT
+    perp = (side == LONG) | short
+    sign = np.where(debt | short, -1.0, 1.0)
+    value = np.empty((side.size, 6))
+    value[:, 0] = np.where(collateral, positions.weight * seen, np.where(perp, sign * seen, 0.0))
+    value[:, 1] = np.where(debt, seen, 0.0)
+    value[:, 2] = np.where(collateral, 0.0, positions.maintenance * seen)
+    value[:, 3] = sign * marked
+    value[:, 4] = np.where(debt, -executed, (sign - positions.cost) * executed)
+    value[:, 5] = np.where(debt, 0.0, marked)
+
+    sums = positions.quantity @ value
+    cash, owed = accounts.cash, accounts.claims @ recovery
+    paid = cash - accounts.entry + owed
+    return Lines(
+        weighted=sums[:, 0] - accounts.entry + np.maximum(cash, 0.0),
+        debt=sums[:, 1] + np.maximum(-cash, 0.0),
+        maintenance=sums[:, 2],
+        equity=sums[:, 3] + paid,
+        proceeds=sums[:, 4] + paid,
+        gross=sums[:, 5] + np.maximum(cash, 0.0) + owed,
+    )
+
+
+def surplus(rule: Codes, weighted: Floats, debt: Floats, maintenance: Floats, level: Floats) -> Floats:
+    """Return S(level): W − level·D − M under the ltv rule, W − D − level·M under the maintenance rule."""
+    strict = rule == MAINTENANCE
+    return weighted - np.where(strict, 1.0, level) * debt - np.where(strict, level, 1.0) * maintenance
+
+
+def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
+    """Return calls, the funding that answers them, and the share of each account that must be sold."""
+    size = accounts.platform.size
+    liquidated, cause = np.zeros(size), np.zeros(size, dtype=np.int8)
+    received, given, called = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.bool_)
+
+    def ask(rows: Ints, share: Floats, reason: int) -> None:
+        more = share > liquidated[rows]
+        liquidated[rows[more]] = share[more]
+        cause[rows[more]] = reason
+
+    def surplus_at(rows: Ints, level: Floats) -> Floats:
+        """Surplus after the money that has arrived."""
+        weighted = at.weighted[rows] + received[rows]
+        return surplus(accounts.margin_rule[rows], weighted, at.debt[rows], at.maintenance[rows], level[rows])
+
+    callable_ = np.flatnonzero(accounts.call_policy != NO_CALL)
+    rows = callable_[surplus_at(callable_, accounts.call_level) < 0.0]
+    called[rows] = True
+    short_of = surplus_at(rows, accounts.call_target)
+    sells = accounts.call_policy[rows] == DELEVER
+    ask(rows[sells], channels.restore(short_of[sells], at.proceeds[rows[sells]]), VOLUNTARY)
+    asks = accounts.call_policy[rows] == FUND
+    if asks.any():
+        need = np.zeros(size)
+        need[rows[asks]] = -short_of[asks]
+        drawn_share = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
+        givers = np.flatnonzero(drawn_share)
+        ask(givers, drawn_share[givers], FUNDING)
+
+    stoppable = np.flatnonzero(accounts.stop_loss == accounts.stop_loss)
+    floor = accounts.stop_loss[stoppable] * opening_equity[stoppable]
+    stopped = stoppable[at.equity[stoppable] < floor]
+    ask(stopped, np.ones(stopped.size), STOP_LOSS)
+
+    everyone = np.arange(size)
+    rows = everyone[surplus_at(everyone, accounts.liquidation_level) < 0.0]
+    proceeds = at.proceeds[rows] + received[rows]
+    share = channels.restore(surplus_at(rows, accounts.target_level), proceeds)
+    by_factor = channels.close_factor(
+        share,
+        surplus_at(rows, accounts.full_close_level) < 0.0,
+        at.debt[rows],
+        proceeds,
+        accounts.close_factor[rows],
+    )
+    rule = accounts.close_rule[rows]
+    share = np.where(rule == FULL, 1.0, np.where(rule == CLOSE_FACTOR, by_factor, share))
+    ask(rows, share, LIQUIDATION)
+    return Decision(liquidated, cause, called, received, given)
+
+
+def fund(funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats) -> Floats:
+    """Raise the cash that called accounts need, source by source, and return the share of each account drawn.
+
+    Adds to ``received`` and ``given`` in place. Money is asked for in the order of the rows; each source gives what it still has, and
+    one that is asked for more than it has is closed in full, so that funding is isotone. The loop is sequential by nature (what one
+    caller takes the next cannot have) and runs over the rows of called accounts only.
+    """
+    exhausted = np.zeros(need.size, dtype=np.bool_)
+    for row in np.flatnonzero(need[funded] > 0.0):
+        asking, giving = funded[row], source[row]
+        left = need[asking]
+        if left <= 0.0:
+            continue
+        taken = min(left, max(0.0, proceeds[giving] - given[giving]))
+        if taken < left:
+            exhausted[giving] = True
+        need[asking] = left - taken
+        received[asking] += taken
+        given[giving] += taken
+    share = np.zeros(need.size)
+    givers = np.flatnonzero(given > 0.0)
+    share[givers] = given[givers] / proceeds[givers]
+    share[exhausted] = 1.0
+    return share
+
+
+def sold_units(positions: Positions, liquidated: Floats) -> Floats:
+    """Return the net units that liquidations sell in each priced pair (r,), negative where they buy back."""
+    side = positions.side
+    sign = np.where((side == DEBT) | (side == SHORT), -1.0, 1.0)
+    units = sign * (positions.quantity.T @ liquidated)
+    return sum_by(positions.pair, units, positions.route.shape[0])

@@ -1,0 +1,201 @@
+"""One round of the cascade, and its repetition until nothing moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from contagion import channels
+from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
+from contagion.kernels.credit import Losses, losses
+from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
+from contagion.kernels.markets import Clearing, clear
+
+ACCURACY = 1e-9
+"""Error that a converged result may still have, by its own estimate."""
+
+_NOISE = 1e-14
+_MEMORY = 9
+
+
+class State(NamedTuple):
+    """The four unknowns, and what the next round needs of the last clearing."""
+
+    log_drop: Floats  # (m,) δ
+    liquidated: Floats  # (a,) λ
+    withdrawn: Floats  # (j,) η
+    haircut: Floats  # (n,) θ
+    average: Floats  # (m,) sellers' price v
+
+
+class Record(NamedTuple):
+    """What one round did; the timeline is a list of these."""
+
+    step: float  # largest move of any unknown
+    called: int  # accounts with an open margin call
+    liquidated: int  # accounts of which anything has been sold
+    sold: float  # USD at opening prices, sales only
+    deficit: float  # USD
+    withdrawn: float  # USD of quotes gone
+    largest_haircut: float
+    log_drop: Floats  # (m,) at the end of the round
+
+
+class Outcome(NamedTuple):
+    """Everything that follows from the final (λ, η, θ), computed once from them."""
+
+    opening: Lines
+    terminal: Lines
+    clearing: Clearing
+    decision: Decision
+    losses: Losses
+
+
+class Rounds(NamedTuple):
+    """State that was reached and the way there."""
+
+    state: State
+    records: list[Record]
+    called_round: Ints  # (a,) first round with an open call, 0 if none
+    liquidated_round: Ints  # (a,) first round with a sale, 0 if none
+    cause: Codes  # (a,) rule behind the first sale, 0 if none
+    converged: bool
+
+
+def start(inputs: Inputs) -> State:
+    """Return the state in which only shocks and pegs have moved prices."""
+    markets, nodes = inputs.markets, inputs.nodes
+    nothing_sold, nothing_withdrawn = np.zeros(markets.price.size), np.zeros(inputs.quotes.depth.size)
+    cleared = clear(markets, inputs.quotes, nothing_sold, nothing_withdrawn, np.zeros(nodes.buffer.size), None)
+    return State(
+        log_drop=cleared.log_drop,
+        liquidated=np.zeros(inputs.accounts.platform.size),
+        withdrawn=nothing_withdrawn,
+        haircut=np.zeros(nodes.buffer.size),
+        average=cleared.average(markets),
+    )
+
+
+def opening_lines(inputs: Inputs) -> Lines:
+    """Return the lines before anything has happened."""
+    price = inputs.markets.price
+    return lines(inputs.positions, inputs.accounts, price, price, np.ones(inputs.nodes.buffer.size))
+
+
+def sold_on_markets(inputs: Inputs, liquidated: Floats) -> Floats:
+    """Return Q (m,): net sales in USD at opening prices, along the routes of each platform."""
+    units = sold_units(inputs.positions, liquidated)
+    return (inputs.positions.route.T @ units) * inputs.markets.price
+
+
+def withdrawn_quotes(inputs: Inputs, at: Lines, liquidated: Floats, opening_equity: Floats) -> Floats:
+    """Return η (j,): by the equity of the quoting account, and at least its liquidated share."""
+    quotes = inputs.quotes
+    by_equity = channels.withdrawal(
+        at.equity[quotes.account], opening_equity[quotes.account], quotes.full_at, quotes.withdrawn_at
+    )
+    return np.maximum(by_equity, liquidated[quotes.account])
+
+
+def step(inputs: Inputs, state: State, opening_equity: Floats) -> tuple[State, Decision, Losses, Clearing]:
+    """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
+    price = inputs.markets.price * np.exp(-state.log_drop)
+    at = lines(inputs.positions, inputs.accounts, price, state.average, 1.0 - state.haircut)
+    made = decide(inputs.accounts, at, opening_equity)
+    liquidated = np.maximum(state.liquidated, made.liquidated)
+    withdrawn = np.maximum(state.withdrawn, withdrawn_quotes(inputs, at, liquidated, opening_equity))
+    lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
+    haircut = np.maximum(state.haircut, lost.haircut)
+    sold = sold_on_markets(inputs, liquidated)
+    cleared = clear(inputs.markets, inputs.quotes, sold, withdrawn, haircut, state.log_drop)
+    return (
+        State(cleared.log_drop, liquidated, withdrawn, haircut, cleared.average(inputs.markets)),
+        made,
+        lost,
+        cleared,
+    )
+
+
+def distance(old: State, new: State) -> float:
+    """Return the largest move of any component of (δ, λ, η, θ)."""
+    moves = [0.0]
+    for before, after in zip(old[:4], new[:4], strict=True):
+        changed = before != after  # two infinite drops are equal, though their difference is not a number
+        if changed.any():
+            moves.append(float(np.abs(after[changed] - before[changed]).max()))
+    return max(moves)
+
+
+def local_rate(steps: Sequence[float]) -> float:
+    """Return ρ, by which the last rounds shrank the step: the geometric mean of up to eight ratios, NaN before there are two steps.
+
+    Steps at the resolution of the arithmetic say nothing and are left out.
+    """
+    telling = [step for step in steps[-_MEMORY:] if _NOISE < step < math.inf]
+    if len(telling) < 2:
+        return 0.0 if steps and steps[-1] <= _NOISE else math.nan
+    return (telling[-1] / telling[0]) ** (1.0 / (len(telling) - 1))
+
+
+def error_estimate(steps: Sequence[float]) -> float:
+    """Return step·ρ/(1 − ρ), the distance to the fixed point if the last rounds' rate holds on; infinite if they did not shrink."""
+    if not steps:
+        return math.inf
+    rate = local_rate(steps)
+    return steps[-1] * rate / (1.0 - rate) if rate < 1.0 else math.inf
+
+
+def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Record], object] | None = None) -> Rounds:
+    """Return the state after rounds in Jacobi order from zero, until no unknown moves by more than ``tol``.
+
+    A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the estimated error must have
+    come down to `ACCURACY` too.
+    """
+    state, opening_equity = start(inputs), opening_lines(inputs).equity
+    size = inputs.accounts.platform.size
+    called_round, liquidated_round = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    cause = np.zeros(size, dtype=np.int8)
+    records: list[Record] = []
+    steps: list[float] = []
+    converged = False
+    while not converged and len(records) < max_rounds:
+        new, made, lost, cleared = step(inputs, state, opening_equity)
+        number = len(records) + 1
+        called_round[made.called & (called_round == 0)] = number
+        first = (new.liquidated > 0.0) & (liquidated_round == 0)
+        liquidated_round[first], cause[first] = number, made.cause[first]
+        steps.append(distance(state, new))
+        records.append(_record(inputs, new, made, lost, cleared, steps[-1]))
+        state = new
+        converged = steps[-1] <= tol and error_estimate(steps) <= ACCURACY
+        if report is not None:
+            report(records[-1])
+    return Rounds(state, records, called_round, liquidated_round, cause, converged)
+
+
+def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared: Clearing, moved: float) -> Record:
+    return Record(
+        step=moved,
+        called=int(np.count_nonzero(made.called)),
+        liquidated=int(np.count_nonzero(state.liquidated)),
+        sold=float(np.maximum(cleared.sold, 0.0).sum()),
+        deficit=float(lost.deficit.sum()),
+        withdrawn=float((inputs.quotes.depth * state.withdrawn).sum()),
+        largest_haircut=float(state.haircut.max(initial=0.0)),
+        log_drop=state.log_drop,
+    )
+
+
+def settle(inputs: Inputs, state: State) -> Outcome:
+    """Return prices, lines, funding and losses recomputed once from the final (λ, η, θ), so that every identity holds to rounding."""
+    sold = sold_on_markets(inputs, state.liquidated)
+    cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
+    price = inputs.markets.price * np.exp(-cleared.log_drop)
+    opening = opening_lines(inputs)
+    at = lines(inputs.positions, inputs.accounts, price, cleared.average(inputs.markets), 1.0 - state.haircut)
+    made = decide(inputs.accounts, at, opening.equity)
+    lost = losses(inputs.accounts, inputs.nodes, at, made, state.liquidated, opening.equity, state.haircut)
+    return Outcome(opening, at, cleared, made, lost)

@@ -1,0 +1,194 @@
+"""What happens to a system: shocks, thinner markets, halted transfers, losses and changed cells."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contagion import schema
+from contagion.errors import InputError
+from contagion.system import System
+
+__all__ = ["Override", "Scenario", "read_scenario"]
+
+_KEYS = ("name", "description", "arbitrage", "shocks", "depth", "losses", "override")
+
+
+@dataclass(frozen=True)
+class Override:
+    """One changed cell, or the same cell in several rows.
+
+    Parameters
+    ----------
+    table : str
+        Table of the system.
+    where : mapping of str to (str or float)
+        Columns and the values that choose the rows; every row that matches all of them is changed.
+    set : mapping of str to (str or float)
+        Columns and their new values; the empty string restores the default.
+    """
+
+    table: str
+    where: Mapping[str, str | float]
+    set: Mapping[str, str | float]
+
+    def apply(self, system: System) -> System:
+        """Return the system with the cells changed.
+
+        Raises
+        ------
+        InputError
+            If the table or a column is unknown, or no row matches.
+        """
+        problems = self._problems(system)
+        if problems:
+            raise InputError(problems, "override")
+        frame = getattr(system, self.table)
+        rows = self._rows(frame)
+        if not rows.any():
+            chosen = " and ".join(f"{column} = {value!r}" for column, value in self.where.items())
+            hint = self._hint(frame)
+            raise InputError(
+                f"override of {self.table}: no row where {chosen}{hint}; add the row to the table, or mend the name"
+            )
+        changed = frame.copy()
+        for column, value in self.set.items():
+            known = schema.columns(self.table)[column]
+            new = known.fill if value == "" else (float(value) if known.is_number else str(value))
+            changed[column] = changed[column].mask(rows, new)
+        return system.with_table(self.table, changed)
+
+    def _problems(self, system: System) -> list[str]:
+        if self.table not in schema.TABLES:
+            return [f"override: there is no table {self.table!r}{schema.near_misses(self.table, schema.TABLES)}"]
+        known = schema.columns(self.table)
+        problems = [
+            f"override of {self.table}: there is no column {column!r}{schema.near_misses(column, known)}"
+            for column in [*self.where, *self.set]
+            if column not in known
+        ]
+        for column, value in self.set.items():
+            if column in known and known[column].is_number and not _is_number(value) and value != "":
+                problems.append(
+                    f"override of {self.table}: {column} = {value!r} is not a number; give {known[column].allowed}"
+                )
+        if not self.where or not self.set:
+            problems.append(f"override of {self.table}: give both `where` and `set`, with at least one column each")
+        return problems
+
+    def _rows(self, frame: pd.DataFrame) -> pd.Series[bool]:
+        rows = pd.Series(True, index=frame.index)
+        for column, value in self.where.items():
+            rows &= frame[column] == (value if frame[column].dtype == "float64" else str(value))
+        return rows
+
+    def _hint(self, frame: pd.DataFrame) -> str:
+        for column, value in self.where.items():
+            names = frame[column].astype("str").unique()
+            if str(value) not in names:
+                return schema.near_misses(str(value), names)
+        return ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Return a scenario: everything that is imposed on a system from outside.
+
+    Parameters
+    ----------
+    shocks : mapping of str to float
+        Drop of a reference price, as a share of it (0 ≤ drop < 1), by market or asset; a market's own entry wins over its asset's.
+    depth : mapping of str to float
+        Factor (≥ 0) on market depth by market, venue or asset; all entries that apply multiply.
+    arbitrage : float
+        Factor (≥ 0) on the depth of every arbitrage link; 0 halts transfers between venues.
+    losses : mapping of str to float
+        External write-offs in USD by node.
+    overrides : sequence of Override
+        Changed cells of the tables, applied in order before anything else.
+    name, description : str
+        For titles and reports.
+
+    Examples
+    --------
+    >>> Scenario(shocks={"BTC": 0.12}, arbitrage=0.1)
+    Scenario(shocks={'BTC': 0.12}, arbitrage=0.1)
+    """
+
+    shocks: Mapping[str, float] = field(default_factory=dict)
+    depth: Mapping[str, float] = field(default_factory=dict)
+    arbitrage: float = 1.0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    name: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for part in ("shocks", "depth", "losses"):
+            given = getattr(self, part)
+            if not isinstance(given, Mapping):
+                problems.append(f"scenario: {part} is {given!r}; give a mapping of name to number")
+                continue
+            problems += [
+                f"scenario: {part}[{k!r}] is {v!r}; give a number" for k, v in given.items() if not _is_number(v)
+            ]
+            numbers = {str(key): float(value) for key, value in given.items() if _is_number(value)}
+            object.__setattr__(self, part, dict(sorted(numbers.items())))
+        if not _is_number(self.arbitrage):
+            problems.append(f"scenario: arbitrage is {self.arbitrage!r}; give a factor of at least 0")
+        object.__setattr__(self, "overrides", tuple(self.overrides))
+        if problems:
+            raise InputError(problems, "scenario")
+
+    def __repr__(self) -> str:
+        parts = {"name": "", "shocks": {}, "depth": {}, "arbitrage": 1.0, "losses": {}, "overrides": ()}
+        shown = (f"{part}={getattr(self, part)!r}" for part, usual in parts.items() if getattr(self, part) != usual)
+        return f"Scenario({', '.join(shown)})"
+
+    def apply(self, system: System) -> System:
+        """Return the system with the overrides applied, in order."""
+        for override in self.overrides:
+            system = override.apply(system)
+        return system
+
+
+def read_scenario(path: str | Path) -> Scenario:
+    """Return the scenario of a TOML file.
+
+    ``name``, ``description`` and ``arbitrage`` stand at top level, then the tables ``[shocks]``, ``[depth]`` and ``[losses]``, and
+    any number of ``[[override]]`` with ``table``, ``where`` and ``set``. Keys with a colon are quoted.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not TOML, or holds unknown keys.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a scenario in TOML") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not a readable TOML file: {error}; quote keys that hold a colon") from None
+    problems = [
+        f"{path}: unknown key {k!r}{schema.near_misses(k, _KEYS)}; allowed: {', '.join(_KEYS)}"
+        for k in raw
+        if k not in _KEYS
+    ]
+    overrides = raw.pop("override", [])
+    for number, entry in enumerate(overrides if isinstance(overrides, list) else [overrides], start=1):
+        if not isinstance(entry, dict) or set(entry) != {"table", "where", "set"}:
+            problems.append(f"{path}: override {number} must hold exactly table, where and set")
+    if problems:
+        raise InputError(problems, str(path))
+    return Scenario(**raw, overrides=tuple(Override(**entry) for entry in overrides))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

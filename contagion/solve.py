@@ -1,0 +1,95 @@
+"""The solver's front door: check, lower, iterate, and say how sure the result is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tqdm import tqdm
+
+from contagion.arrays import lower
+from contagion.errors import InputError, NotConverged
+from contagion.frames import Parts
+from contagion.kernels import iterate, settle
+from contagion.scenario import Scenario
+from contagion.solution import Solution
+from contagion.system import System
+from contagion.validate import validate
+
+__all__ = ["solve"]
+
+
+def solve(
+    system: System,
+    scenario: Scenario | None = None,
+    tol: float = 1e-12,
+    max_rounds: int = 20_000,
+    on_failure: Literal["raise", "return"] = "raise",
+    progress: bool = False,
+) -> Solution:
+    """Return the least fixed point of prices, liquidations, liquidity and credit losses that a scenario forces on a system.
+
+    Parameters
+    ----------
+    system : System
+        Tables; checked first.
+    scenario : Scenario, optional
+        Shocks, depth factors, arbitrage, losses and overrides; by default nothing happens.
+    tol : float
+        Largest move of any unknown (log drop, liquidated share, withdrawn share, haircut) in the last round.
+    max_rounds : int
+        Cap on the rounds; reaching it is never silent.
+    on_failure : {"raise", "return"}
+        Whether a result that has not converged raises or comes back with ``converged`` False.
+    progress : bool
+        Whether to show rounds on stderr.
+
+    Returns
+    -------
+    Solution
+        Tables by market, account, node, quote and round, and totals.
+
+    Raises
+    ------
+    InputError
+        If system or scenario are not valid; the message lists every problem.
+    NotConverged
+        If ``max_rounds`` are not enough; the error carries the unfinished solution.
+
+    Notes
+    -----
+    Rounds in Jacobi order from zero, with a ratchet on liquidated shares, withdrawn quotes and haircuts: for long-only systems the
+    least fixed point of an isotone map (Tarski 1955; joint clearing of prices and liquidity: Cao and Feinstein 2024); with hedged books
+    it still ends, and the outcome may depend on the order.
+
+    Examples
+    --------
+    >>> import contagion as ct
+    >>> system, scenarios = ct.datasets.load("loop_lending")
+    >>> solution = ct.solve(system)
+    >>> solution.converged, round(solution.accounts["gross_assets_before"].iloc[0])
+    (True, 368928)
+    """
+    if not tol > 0.0 or max_rounds < 1 or on_failure not in ("raise", "return"):
+        raise InputError(
+            f"tol={tol!r}, max_rounds={max_rounds!r}, on_failure={on_failure!r}: give tol > 0, max_rounds >= 1, 'raise' or 'return'"
+        )
+    scenario = Scenario() if scenario is None else scenario
+    system = scenario.apply(system)
+    validate(system, scenario)
+    inputs, labels = lower(system, scenario)
+    with tqdm(desc="rounds", unit="", disable=not progress) as bar:
+        run = iterate(
+            inputs,
+            tol,
+            max_rounds,
+            lambda record: bar.set_postfix(step=f"{record.step:.1e}", refresh=False) or bar.update(),
+        )
+    solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run.state, settle(inputs, run.state), run))
+    if not run.converged and on_failure == "raise":
+        raise NotConverged(
+            f"no fixed point after {max_rounds} rounds: last step {solution.residual:.1e} (tol {tol:.0e}), rate {solution.rate:.6f}, "
+            f"estimated error {solution.error_estimate:.1e}; the scenario may be close to a tipping point: raise max_rounds, or "
+            'take the unfinished state with on_failure="return"',
+            solution,
+        )
+    return solution
