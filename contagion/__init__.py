@@ -1,7 +1,30 @@
-"""Systemic risk on exposure graphs."""
+"""Systemic risk on exposure graphs: who takes down whom, through what, and what would have stopped it.
+
+Load a system and its scenarios, solve one to its fixed point, rank what it hurts:
+
+>>> import contagion as ct
+>>> system, scenarios = ct.datasets.load("loop_lending")
+>>> solution = ct.solve(system, scenarios["fall_25"])
+>>> solution.converged
+True
+"""
 
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.scenario import Override, Scenario, read_scenario
 from contagion.solution import Solution
 from contagion.solve import solve
 from contagion.system import System
+from contagion.validate import validate
+
+__all__ = [
+    "ContagionError",
+    "InputError",
+    "NotConverged",
+    "Override",
+    "Scenario",
+    "Solution",
+    "System",
+    "read_scenario",
+    "solve",
+    "validate",
+]

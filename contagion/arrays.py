@@ -1,7 +1,8 @@
 """From tables to arrays: the only crossing, and the only place where names become numbers.
 
-Rows are put in a canonical order (by name, then by value), so that sums run in the same order whatever the order of the input rows:
-results are equal bit for bit. The one order that carries meaning, that of funding rows of one priority, is kept.
+Rows are put in a canonical order (by name, then by value), so that sums run in the same order whatever the order of
+the input rows: results are equal bit for bit. The one order that carries meaning, that of funding rows of one
+priority, is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ Ints = NDArray[np.int64]
 
 
 class Labels(NamedTuple):
-    """Names behind the numbers: each index is sorted; ``columns`` has the platform, asset and side of every term column."""
+    """Names behind the numbers, each index sorted.
+
+    ``columns`` has the platform, asset and side of every term column as positions in the other indices.
+    """
 
     nodes: pd.Index[str]
     assets: pd.Index[str]
@@ -65,7 +69,7 @@ def lower(system: System, scenario: Scenario) -> tuple[Inputs, Labels]:
 
 
 def _sorted(frame: pd.DataFrame, key: str) -> tuple[pd.DataFrame, Ints]:
-    rows = frame[key].argsort(kind="stable").to_numpy(dtype=np.int64)
+    rows: Ints = frame[key].argsort(kind="stable").to_numpy().astype(np.int64)
     return frame.take(rows), rows
 
 
@@ -127,14 +131,14 @@ def _positions(system: System, accounts: pd.DataFrame, labels: Labels) -> tuple[
 def _distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     """Return the group of each row and the distinct rows in sorted order; empty cells are equal to each other."""
     grouped = keys.groupby(list(keys.columns), sort=True, dropna=False)
-    group = grouped.ngroup().to_numpy(dtype=np.int64)
+    group: Ints = grouped.ngroup().to_numpy().astype(np.int64)
     first = np.zeros(grouped.ngroups, dtype=np.int64)
     first[group[::-1]] = np.arange(len(keys) - 1, -1, -1)
     return group, keys.take(first).reset_index(drop=True)
 
 
 def _with_terms(columns: pd.DataFrame, table: pd.DataFrame, modes: pd.Index[str], labels: Labels) -> pd.DataFrame:
-    """Return the term columns with their weight, maintenance and cost: the position's own, else the platform's, else zero."""
+    """Return the term columns with weight, maintenance and cost: the position's own, else the platform's, else 0."""
     terms = pd.DataFrame(
         {
             "platform": _code(table["platform"], labels.nodes),
@@ -181,8 +185,8 @@ def _pair(table: pd.DataFrame, pairs: pd.DataFrame, labels: Labels) -> Ints:
 def _usual_market(system: System, pairs: pd.DataFrame, listed: Ints, labels: Labels) -> sparse.csr_array:
     """Return the weights (pairs, markets) of pairs without rows of their own.
 
-    The platform's own markets for the asset, else all its markets, weighted by ``markets.depth``: equally among those of infinite
-    depth, or if all are zero.
+    The platform's own markets for the asset, else all its markets, weighted by ``markets.depth``: equally among those
+    of infinite depth, or if all are zero.
     """
     markets = pd.DataFrame(
         {
@@ -267,7 +271,7 @@ def _shocks(markets: pd.DataFrame, scenario: Scenario) -> Floats:
 
 
 def _factors(markets: pd.DataFrame, scenario: Scenario) -> tuple[Floats, Floats]:
-    """Return the product (m,) of the depth factors that name the market, its venue or its asset, and that of those above one."""
+    """Return the product (m,) of the depth factors that apply to each market, and that of those above one."""
     factor, raising = np.ones(len(markets)), np.ones(len(markets))
     for key, value in scenario.depth.items():
         applies = (markets["market"] == key) | (markets["venue"] == key) | (markets["asset"] == key)

@@ -1,7 +1,7 @@
 """Transmission rules: one pure function each, elementwise on arrays, with its equation and source.
 
-Nothing here knows of tables, accounts or rounds. Log drops are written δ = −ln(price / reference price); x is the sale in units of
-the market's depth, so that x = 1 lowers the price by 1 % for every kind of impact.
+Nothing here knows of tables, accounts or rounds. Log drops are written δ = −ln(price / reference price); x is the
+sale in units of the market's depth, so that x = 1 lowers the price by 1 % for every kind of impact.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def impact(kind: NDArray[np.int8], x: Floats, cap: Floats) -> Floats:
     Returns
     -------
     (m,) float
-        g(x) = x·ln(1/0.99) (exponential; Cifuentes, Ferrucci and Shin 2005, eq. 2), −ln(1 − 0.01 x) (linear; Kyle 1985),
-        −ln(1 − 0.01 √x) (square root; Tóth et al. 2011), 2 ln(1 + x (0.99^(−1/2) − 1)) (constant-product pool; Angeris et al. 2021).
-        For x ≤ 0 every kind is exponential, so prices rise.
+        g(x) = x·ln(1/0.99) (exponential; Cifuentes, Ferrucci and Shin 2005, eq. 2), −ln(1 − 0.01 x) (linear; Kyle
+        1985), −ln(1 − 0.01 √x) (square root; Tóth et al. 2011), 2 ln(1 + x (0.99^(−1/2) − 1)) (constant-product pool;
+        Angeris et al. 2021). For x ≤ 0 every kind is exponential, so prices rise.
 
     Examples
     --------
@@ -83,11 +83,12 @@ def impact(kind: NDArray[np.int8], x: Floats, cap: Floats) -> Floats:
 
 
 def sellers_discount(kind: NDArray[np.int8], x: Floats, floor: Floats) -> Floats:
-    """Return the mean of exp(−min(g(t), −ln floor)) over t from 0 to x: sellers' average price over the reference price.
+    """Return the mean of exp(−min(g(t), −ln floor)) over t from 0 to x: sellers' average over the reference price.
 
-    Sellers settle at the volume-weighted average while holders mark at the terminal price (Banerjee and Feinstein 2021, "Price
-    mediated contagion through capital ratio requirements with VWAP liquidation prices"). Closed form for every kind: with
-    x̂ the sale at which the floor binds, the mean up to min(x, x̂) is a(x) below, and the floor fills the rest.
+    Sellers settle at the volume-weighted average while holders mark at the terminal price (Banerjee and Feinstein
+    2021, "Price mediated contagion through capital ratio requirements with VWAP liquidation prices"). Closed form for
+    every kind: with x̂ the sale at which the floor binds, the mean up to min(x, x̂) is a(x) below, and the floor
+    fills the rest.
 
     ================  ====================================  ==========================
     kind              a(x)                                   x̂
@@ -123,9 +124,9 @@ def _mean_decay(t: Floats) -> Floats:
 def restore(surplus: Floats, equity: Floats) -> Floats:
     """Return the share of everything that must be sold to bring a surplus back to zero.
 
-    Selling the share λ of an account leaves (1 − λ)·T of surplus on what remains and adds λ·V of realised equity, so λ = −T/(V − T);
-    0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). With one collateral and one debt this is Aave's repayment to a target
-    health factor (Perez et al. 2021; Warmuz, Chaudhary and Pinna 2022).
+    Selling the share λ of an account leaves (1 − λ)·T of surplus on what remains and adds λ·V of realised equity, so
+    λ = −T/(V − T); 0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). With one collateral and one debt this is
+    Aave's repayment to a target health factor (Perez et al. 2021; Warmuz, Chaudhary and Pinna 2022).
 
     Parameters
     ----------
@@ -147,8 +148,9 @@ def restore(surplus: Floats, equity: Floats) -> Floats:
 def close_factor(restoring: Floats, full: NDArray[np.bool_], debt: Floats, equity: Floats, factor: Floats) -> Floats:
     """Return the share that an Aave v3 liquidation closes.
 
-    Everything if health is below the full-close level (``full``) or nothing is left to sell for; else at least ``factor`` of the debt D,
-    which takes the share factor·D/(V + D) of the proceeds, and at least what restores health (Aave v3 ``LiquidationLogic``).
+    Everything if health is below the full-close level (``full``) or nothing is left to sell for; else at least
+    ``factor`` of the debt D, which takes the share factor·D/(V + D) of the proceeds, and at least what restores
+    health (Aave v3 ``LiquidationLogic``).
     """
     proceeds = equity + debt
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -159,8 +161,8 @@ def close_factor(restoring: Floats, full: NDArray[np.bool_], debt: Floats, equit
 def withdrawal(equity: Floats, opening: Floats, full_at: Floats, withdrawn_at: Floats) -> Floats:
     """Return the share of its quotes that a market maker has withdrawn, by its equity over opening equity.
 
-    Linear from none at ``full_at`` to all at ``withdrawn_at`` (endogenous market liquidity: Cao and Feinstein 2024; funding and market
-    liquidity: Brunnermeier and Pedersen 2009); all if opening equity is not positive.
+    Linear from none at ``full_at`` to all at ``withdrawn_at`` (endogenous market liquidity: Cao and Feinstein 2024;
+    funding and market liquidity: Brunnermeier and Pedersen 2009); all if opening equity is not positive.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         health = equity / opening
@@ -176,8 +178,9 @@ def deficit(equity: Floats, liquidated: Floats) -> Floats:
 def haircut(loss: Floats, buffer: Floats, liabilities: Floats, recovery_rate: Floats) -> Floats:
     """Return θ, the share that claimants of a node lose, pari passu.
 
-    θ = 1 − recovery_rate·max(0, 1 − (loss − buffer)/liabilities) once the loss exceeds the buffer, else 0 (Eisenberg and Noe 2001 with
-    recovery_rate = 1; below one a cost of default as in Rogers and Veraart 2013, with one rate on the value that is left).
+    θ = 1 − recovery_rate·max(0, 1 − (loss − buffer)/liabilities) once the loss exceeds the buffer, else 0 (Eisenberg
+    and Noe 2001 with recovery_rate = 1; below one a cost of default as in Rogers and Veraart 2013, with one rate on
+    the value that is left).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         remaining = np.maximum(0.0, 1.0 - (loss - buffer) / liabilities)

@@ -48,8 +48,8 @@ class NotConverged(ContagionError, RuntimeError):
     Attributes
     ----------
     solution : Solution
-        The state that was reached, with ``rounds``, ``residual``, ``rate`` and ``error_estimate``; prices and losses in it
-        are not a result.
+        The state that was reached, with ``rounds``, ``residual``, ``rate`` and ``error_estimate``; prices and losses
+        in it are not a result.
     """
 
     def __init__(self, message: str, solution: Any = None) -> None:

@@ -45,7 +45,7 @@ class Override:
         InputError
             If the table or a column is unknown, or no row matches.
         """
-        problems = self._problems(system)
+        problems = self._problems()
         if problems:
             raise InputError(problems, "override")
         frame = getattr(system, self.table)
@@ -63,7 +63,7 @@ class Override:
             changed[column] = changed[column].mask(rows, new)
         return system.with_table(self.table, changed)
 
-    def _problems(self, system: System) -> list[str]:
+    def _problems(self) -> list[str]:
         if self.table not in schema.TABLES:
             return [f"override: there is no table {self.table!r}{schema.near_misses(self.table, schema.TABLES)}"]
         known = schema.columns(self.table)
@@ -102,7 +102,8 @@ class Scenario:
     Parameters
     ----------
     shocks : mapping of str to float
-        Drop of a reference price, as a share of it (0 ≤ drop < 1), by market or asset; a market's own entry wins over its asset's.
+        Drop of a reference price, as a share of it (0 ≤ drop < 1), by market or asset; a market's own entry wins over
+        its asset's.
     depth : mapping of str to float
         Factor (≥ 0) on market depth by market, venue or asset; all entries that apply multiply.
     arbitrage : float
@@ -161,8 +162,9 @@ class Scenario:
 def read_scenario(path: str | Path) -> Scenario:
     """Return the scenario of a TOML file.
 
-    ``name``, ``description`` and ``arbitrage`` stand at top level, then the tables ``[shocks]``, ``[depth]`` and ``[losses]``, and
-    any number of ``[[override]]`` with ``table``, ``where`` and ``set``. Keys with a colon are quoted.
+    ``name``, ``description`` and ``arbitrage`` stand at top level, then the tables ``[shocks]``, ``[depth]`` and
+    ``[losses]``, and any number of ``[[override]]`` with ``table``, ``where`` and ``set``. Keys with a colon are
+    quoted.
 
     Raises
     ------

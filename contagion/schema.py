@@ -1,7 +1,7 @@
 """The tables of a system and their columns, read once from ``data/schema.csv``.
 
-That file is the only source of names, types, units, defaults and allowed values: the checks of `contagion.validate`, the
-dtypes of `contagion.System` and the page ``docs/schema.md`` all come from it.
+That file is the only source of names, types, units, defaults and allowed values: the checks of `contagion.validate`,
+the dtypes of `contagion.System` and the page ``docs/schema.md`` all come from it.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Column:
     def fill(self) -> float | str:
         """Value of an empty cell: the default if it is a constant, else NaN or the empty string.
 
-        Defaults that refer to other cells ("liquidation_level", "sum of claims on the node") stay empty in a `System` and are
-        resolved when it is lowered to arrays, so that an override of the other cell carries over.
+        Defaults that refer to other cells ("liquidation_level", "sum of claims on the node") stay empty in a `System`
+        and are resolved when it is lowered to arrays, so that an override of the other cell carries over.
         """
         if self.is_number:
             try:

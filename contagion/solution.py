@@ -1,4 +1,4 @@
-"""The result of a solve: frozen arrays, and the tables that are read from them."""
+"""The result of a solve: frozen arrays, and the tables that are read from them on demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 
 from contagion import frames
@@ -25,9 +24,9 @@ class Solution:
     Attributes
     ----------
     system, scenario : System, Scenario
-        What was solved; the system with the scenario's overrides applied.
+        What was solved; the system has the scenario's overrides applied.
     tol : float
-        Step below which the rounds ended.
+        Step below which the rounds could end.
     """
 
     system: System
@@ -36,9 +35,10 @@ class Solution:
     parts: frames.Parts = field(repr=False)
 
     def __repr__(self) -> str:
-        state = "converged" if self.converged else "NOT CONVERGED"
         name = f"{self.scenario.name!r}, " if self.scenario.name else ""
-        return f"Solution({name}loss {self.totals['loss']:,.0f} USD, {state} in {len(self.rounds)} rounds, residual {self.residual:.1e})"
+        state = "converged" if self.converged else "NOT CONVERGED"
+        certainty = f"{state} in {len(self.parts.run.records)} rounds, residual {self.residual:.1e}"
+        return f"Solution({name}loss {self.totals['loss']:,.2f} USD, {certainty})"
 
     @property
     def converged(self) -> bool:
@@ -52,7 +52,7 @@ class Solution:
 
     @property
     def rate(self) -> float:
-        """Local rate ρ: factor by which the last rounds shrank the step; near one, a small step is not a small error."""
+        """Local rate ρ, by which the last rounds shrank the step; near one, a small step is not a small error."""
         return local_rate(self._steps)
 
     @property
@@ -66,32 +66,38 @@ class Solution:
 
     @cached_property
     def markets(self) -> pd.DataFrame:
-        """One row a market.
+        """One row a market, money in USD.
 
-        venue, asset · price_before, price (trough), average_price (of sellers), USD per unit · drop and its parts drop_shock, drop_peg,
-        drop_issuer, drop_sales, drop_depth (log shares, scaled to add up to drop) · sold (USD at opening prices, net of buying back),
-        pressure (x; 1 lowers the price by 1 %), depth_before, depth (USD that lower the price by 1 %).
+        - venue, asset
+        - price_before, price (trough), average_price (of sellers), per unit
+        - drop, and its parts drop_shock, drop_peg, drop_issuer, drop_sales, drop_depth (in log terms, scaled to add up)
+        - sold (at opening prices, net of buying back), pressure (x: 1 lowers the price by 1 %)
+        - depth_before, depth: notional whose sale lowers the price by 1 %
         """
         return frames.markets(self.parts)
 
     @cached_property
     def accounts(self) -> pd.DataFrame:
-        """One row an account.
+        """One row an account, money in USD.
 
-        platform, owner, group · health, leverage, gross_assets, weighted_assets, debt, maintenance, each also ``_before`` · equity_before,
-        equity_marked (E at terminal prices), equity_if_sold (V), equity_after · loss, gain · liquidated (share) · deficit, received,
-        given, hidden_bad_debt (USD) · called_round, liquidated_round (first round, missing if never), cause of the first sale.
+        - platform, owner, group
+        - health, leverage, gross_assets, weighted_assets, debt, maintenance, each also with ``_before``
+        - equity_before, equity_marked (at terminal prices), equity_if_sold, equity_after; loss, gain
+        - liquidated (share), deficit, hidden_bad_debt; received and given as margin calls were funded
+        - called_round, liquidated_round (first round, missing if never), cause (of the first sale)
         """
         return frames.accounts(self.parts)
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
-        """One row a node.
+        """One row a node, money in USD.
 
-        kind, domain · loss and its parts loss_external, loss_deficits, loss_claims, loss_owned · buffer, buffer_used · liabilities,
-        outside_liabilities (not held inside the system), haircut (share), outside_loss · liquidated on the platform; USD.
+        - kind, domain
+        - loss, and its parts loss_external, loss_deficits, loss_claims, loss_owned
+        - buffer, buffer_used; liabilities, outside_liabilities (held by nobody inside), haircut (share), outside_loss
+        - liquidated: positions closed on the platform, at opening prices
         """
-        return frames.nodes(self.parts)
+        return frames.nodes(self.parts, self.liquidations)
 
     @cached_property
     def quotes(self) -> pd.DataFrame:
@@ -100,20 +106,17 @@ class Solution:
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """One row a round: step, called, liquidated (accounts), sold, deficit, withdrawn (USD), largest_haircut, largest_drop, lowest_market."""
+        """One row a round.
+
+        step (largest move), called and liquidated (accounts), sold, deficit, withdrawn (USD so far), largest_haircut,
+        largest_drop, lowest_market.
+        """
         return frames.rounds(self.parts)
 
     @cached_property
     def prices(self) -> pd.DataFrame:
         """Price of every market (columns) after every round (rows; 0 is the opening), USD per unit."""
-        drops = [
-            np.zeros(len(self.parts.labels.markets)),
-            *(record.log_drop for record in self.parts.run.records),
-        ]
-        path = self.parts.inputs.markets.price * np.exp(-np.array(drops))
-        return pd.DataFrame(path, columns=self.parts.labels.markets).rename_axis(index="round")[
-            list(self.system.markets["market"])
-        ]
+        return frames.prices(self.parts)
 
     @cached_property
     def liquidations(self) -> pd.DataFrame:
@@ -122,12 +125,16 @@ class Solution:
 
     @cached_property
     def totals(self) -> MappingProxyType[str, float]:
-        """USD: loss = account_loss + buffer_loss + outside_loss, each dollar once; gains, hidden, hidden_bad_debt, liquidated, deficit …."""
-        return MappingProxyType(frames.totals(self.parts))
+        """USD by name.
+
+        loss = account_loss + buffer_loss + outside_loss, each dollar once; gains of winners; hidden (losses that fall on
+        nobody yet) and hidden_bad_debt; liquidated, deficit, funded.
+        """
+        return MappingProxyType(frames.totals(self.parts, self.nodes, self.liquidations))
 
     @cached_property
     def stock_flow(self) -> MappingProxyType[str, float]:
-        """Balance of all accounts' equity changes against price changes, sales, costs and claims; ``residual`` is rounding."""
+        """Balance of equity changes against prices, sales, costs and claims; ``residual`` is rounding."""
         return MappingProxyType(frames.stock_flow(self.parts))
 
     @cached_property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import Literal, NoReturn
 
 from tqdm import tqdm
 
 from contagion.arrays import lower
 from contagion.errors import InputError, NotConverged
 from contagion.frames import Parts
-from contagion.kernels import iterate, settle
+from contagion.kernels import Record, iterate, settle
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System
@@ -26,7 +27,7 @@ def solve(
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
 ) -> Solution:
-    """Return the least fixed point of prices, liquidations, liquidity and credit losses that a scenario forces on a system.
+    """Return the least fixed point that a scenario forces on a system: prices, liquidations, liquidity and losses.
 
     Parameters
     ----------
@@ -57,9 +58,9 @@ def solve(
 
     Notes
     -----
-    Rounds in Jacobi order from zero, with a ratchet on liquidated shares, withdrawn quotes and haircuts: for long-only systems the
-    least fixed point of an isotone map (Tarski 1955; joint clearing of prices and liquidity: Cao and Feinstein 2024); with hedged books
-    it still ends, and the outcome may depend on the order.
+    Rounds in Jacobi order from zero, with a ratchet on liquidated shares, withdrawn quotes and haircuts: for
+    long-only systems the least fixed point of an isotone map (Tarski 1955; joint clearing of prices and liquidity:
+    Cao and Feinstein 2024); with hedged books it still ends, and the outcome may depend on the order.
 
     Examples
     --------
@@ -69,27 +70,40 @@ def solve(
     >>> solution.converged, round(solution.accounts["gross_assets_before"].iloc[0])
     (True, 368928)
     """
-    if not tol > 0.0 or max_rounds < 1 or on_failure not in ("raise", "return"):
-        raise InputError(
-            f"tol={tol!r}, max_rounds={max_rounds!r}, on_failure={on_failure!r}: give tol > 0, max_rounds >= 1, 'raise' or 'return'"
-        )
+    _check_arguments(tol, max_rounds, on_failure)
     scenario = Scenario() if scenario is None else scenario
     system = scenario.apply(system)
     validate(system, scenario)
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
-        run = iterate(
-            inputs,
-            tol,
-            max_rounds,
-            lambda record: bar.set_postfix(step=f"{record.step:.1e}", refresh=False) or bar.update(),
-        )
-    solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run.state, settle(inputs, run.state), run))
+        run = iterate(inputs, tol, max_rounds, partial(_show, bar))
+    solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run, settle(inputs, run.state)))
     if not run.converged and on_failure == "raise":
-        raise NotConverged(
-            f"no fixed point after {max_rounds} rounds: last step {solution.residual:.1e} (tol {tol:.0e}), rate {solution.rate:.6f}, "
-            f"estimated error {solution.error_estimate:.1e}; the scenario may be close to a tipping point: raise max_rounds, or "
-            'take the unfinished state with on_failure="return"',
-            solution,
-        )
+        raise NotConverged(_failure(solution), solution)
     return solution
+
+
+def _check_arguments(tol: float, max_rounds: int, on_failure: str) -> None:
+    problems = []
+    if not tol > 0.0:
+        problems.append(f"tol is {tol!r}; give a positive number")
+    if max_rounds < 1:
+        problems.append(f"max_rounds is {max_rounds!r}; give at least 1")
+    if on_failure not in ("raise", "return"):
+        problems.append(f"on_failure is {on_failure!r}; give 'raise' or 'return'")
+    if problems:
+        raise InputError(problems, "solve")
+
+
+def _show(bar: tqdm[NoReturn], record: Record) -> None:
+    bar.set_postfix(step=f"{record.step:.1e}", refresh=False)
+    bar.update()
+
+
+def _failure(solution: Solution) -> str:
+    return (
+        f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "
+        f"(tol {solution.tol:.0e}), rate {solution.rate:.6f}, estimated error {solution.error_estimate:.1e}; "
+        "the scenario may be close to a tipping point: raise max_rounds, "
+        'or take the unfinished state with on_failure="return"'
+    )

@@ -1,11 +1,11 @@
 """The solver's arithmetic: arrays in, arrays out; no labels, no tables, no exceptions.
 
-``inputs`` names the arrays, ``accounts`` evaluates and liquidates margin accounts, ``markets`` clears markets, ``credit`` passes losses
-from node to node, and ``rounds`` puts one round together and repeats it.
+``inputs`` names the arrays, ``accounts`` evaluates and liquidates margin accounts, ``markets`` clears markets,
+``credit`` passes losses from node to node, and ``rounds`` puts one round together and repeats it.
 """
 
 from contagion.kernels.inputs import Accounts, Inputs, Markets, Nodes, Positions, Quotes
-from contagion.kernels.rounds import Outcome, Record, State, iterate, settle, start
+from contagion.kernels.rounds import Outcome, Record, Rounds, State, iterate, settle
 
 __all__ = [
     "Accounts",
@@ -16,8 +16,8 @@ __all__ = [
     "Positions",
     "Quotes",
     "Record",
+    "Rounds",
     "State",
     "iterate",
     "settle",
-    "start",
 ]

@@ -29,8 +29,9 @@ NO_CALL, DELEVER, FUND = range(3)
 class Positions(NamedTuple):
     """Holdings as a sparse matrix, and what one unit in each of its columns counts for.
 
-    A term column is a distinct (platform, mode, asset, side, weight, maintenance): all positions in it are valued alike. A priced pair
-    is a distinct (platform, asset): all columns in it see the same oracle and are sold along the same route.
+    A term column is a distinct (platform, mode, asset, side, weight, maintenance): all positions in it are valued
+    alike. A priced pair is a distinct (platform, asset): all columns in it see the same oracle and are sold along the
+    same route.
     """
 
     quantity: sparse.csr_array  # (a, k) units, positive

@@ -39,8 +39,8 @@ def depth_left(markets: Markets, quotes: Quotes, withdrawn: Floats) -> Floats:
 def pressure(markets: Markets, depth: Floats, sold: Floats) -> Floats:
     """Return x, the sale that each market bears in units of its depth.
 
-    Arbitrage couples the markets of one asset like resistors: x = (diag(D) + L)^-1 Q. A market of infinite depth has x = 0 and holds its
-    neighbours; a linked component without any depth has x = ∞ if it sells on balance, else 0.
+    Arbitrage couples the markets of one asset like resistors: x = (diag(D) + L)^-1 Q. A market of infinite depth has
+    x = 0 and holds its neighbours; a linked component without any depth has x = ∞ if it sells on balance, else 0.
     """
     count = depth.size
     total_depth = sum_by(markets.component, depth, count)[markets.component]

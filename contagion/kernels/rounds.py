@@ -130,18 +130,21 @@ def distance(old: State, new: State) -> float:
 
 
 def local_rate(steps: Sequence[float]) -> float:
-    """Return ρ, by which the last rounds shrank the step: the geometric mean of up to eight ratios, NaN before there are two steps.
+    """Return ρ, by which the last rounds shrank the step: the geometric mean of up to eight ratios.
 
-    Steps at the resolution of the arithmetic say nothing and are left out.
+    Steps at the resolution of the arithmetic say nothing and are left out; NaN before there are two others.
     """
     telling = [step for step in steps[-_MEMORY:] if _NOISE < step < math.inf]
     if len(telling) < 2:
         return 0.0 if steps and steps[-1] <= _NOISE else math.nan
-    return (telling[-1] / telling[0]) ** (1.0 / (len(telling) - 1))
+    return float((telling[-1] / telling[0]) ** (1.0 / (len(telling) - 1)))
 
 
 def error_estimate(steps: Sequence[float]) -> float:
-    """Return step·ρ/(1 − ρ), the distance to the fixed point if the last rounds' rate holds on; infinite if they did not shrink."""
+    """Return step·ρ/(1 − ρ), the distance to the fixed point if the last rounds' rate holds on.
+
+    Infinite if the steps did not shrink.
+    """
     if not steps:
         return math.inf
     rate = local_rate(steps)
@@ -151,8 +154,8 @@ def error_estimate(steps: Sequence[float]) -> float:
 def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Record], object] | None = None) -> Rounds:
     """Return the state after rounds in Jacobi order from zero, until no unknown moves by more than ``tol``.
 
-    A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the estimated error must have
-    come down to `ACCURACY` too.
+    A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
+    estimated error must have come down to `ACCURACY` too.
     """
     state, opening_equity = start(inputs), opening_lines(inputs).equity
     size = inputs.accounts.platform.size
@@ -190,7 +193,7 @@ def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared:
 
 
 def settle(inputs: Inputs, state: State) -> Outcome:
-    """Return prices, lines, funding and losses recomputed once from the final (λ, η, θ), so that every identity holds to rounding."""
+    """Return everything that follows from the final (λ, η, θ), computed once, so that every identity holds to rounding."""
     sold = sold_on_markets(inputs, state.liquidated)
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = inputs.markets.price * np.exp(-cleared.log_drop)

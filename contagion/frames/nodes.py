@@ -1,0 +1,47 @@
+"""The table of nodes: losses by cause, buffers and haircuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from contagion.frames.parts import Parts
+from contagion.kernels.inputs import Floats, sum_by
+
+
+def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
+    """Return losses by cause, buffers, haircuts and liquidated USD by node, in the order of the system's table."""
+    given, lost = parts.inputs.nodes, parts.outcome.losses
+    outside, haircut = _outside_liabilities(parts), parts.run.state.haircut
+    beyond = np.maximum(0.0, lost.loss - given.buffer - given.liabilities)
+    sold = liquidations.groupby("platform")["usd"].sum()
+    frame = pd.DataFrame(
+        {
+            "loss": lost.loss,
+            "loss_external": given.loss,
+            "loss_deficits": lost.deficits,
+            "loss_claims": lost.claims,
+            "loss_owned": lost.owned,
+            "buffer": given.buffer,
+            "buffer_used": np.minimum(lost.loss, given.buffer),
+            "liabilities": given.liabilities,
+            "outside_liabilities": outside,
+            "haircut": haircut,
+            "outside_loss": haircut * outside + beyond,
+            "liquidated": sold.reindex(parts.labels.nodes).fillna(0.0).to_numpy(),
+        },
+        index=parts.labels.nodes,
+    )
+    return parts.system.nodes.set_index("node")[["kind", "domain"]].join(frame)
+
+
+def _outside_liabilities(parts: Parts) -> Floats:
+    """Return liabilities (n,) that nobody inside holds, neither as claims nor as tokens issued (net long)."""
+    given, labels = parts.inputs.nodes, parts.labels
+    claims = given.claims.sum(axis=0) + parts.inputs.accounts.claims.sum(axis=0)
+    value = parts.signed_units(np.ones(len(labels.accounts))) * parts.opening_price()
+    issuers = parts.system.assets.set_index("asset")["issuer"].reindex(labels.assets)
+    issuer = labels.nodes.get_indexer(pd.Index(issuers))[labels.columns["asset"].to_numpy()]
+    tokens = sum_by(issuer[issuer >= 0], value[issuer >= 0], given.buffer.size)
+    free: Floats = np.maximum(0.0, given.liabilities - claims - np.maximum(0.0, tokens))
+    return free
