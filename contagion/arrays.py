@@ -7,12 +7,11 @@ priority, is kept.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from contagion import channels
 from contagion.kernels import Accounts, Inputs, Markets, Nodes, Positions, Quotes
@@ -20,6 +19,9 @@ from contagion.kernels import inputs as codes
 from contagion.kernels.inputs import sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Labels", "lower"]
 
@@ -88,8 +90,13 @@ def _choice(values: pd.Series[Any], words: tuple[str, ...]) -> NDArray[np.int8]:
 
 def _matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_array:
     """Return a sparse matrix whose entries stand in canonical order: by row, then column, then value."""
-    order = np.lexsort((values, columns, rows))
-    matrix = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    key = rows * shape[1] + columns
+    order = np.argsort(key, kind="stable")
+    if (np.diff(key[order]) == 0).any():  # entries that will be added need an order of their own
+        order = np.lexsort((values, key))
+    matrix: sparse.csr_array = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
     matrix.sum_duplicates()
     return matrix
 
@@ -172,7 +179,8 @@ def _routes(system: System, pairs: pd.DataFrame, labels: Labels) -> sparse.csr_a
     used = pair >= 0
     market, share = _code(table["market"], labels.markets)[used], _floats(table["share"])[used]
     given = _matrix(share, pair[used], market, (len(pairs), len(labels.markets)))
-    return given + _usual_market(system, pairs, pair[used], labels)
+    shares: sparse.csr_array = given + _usual_market(system, pairs, pair[used], labels)
+    return shares
 
 
 def _pair(table: pd.DataFrame, pairs: pd.DataFrame, labels: Labels) -> Ints:
@@ -291,6 +299,9 @@ def _peg_order(pegged_to: Ints) -> Ints:
 
 def _links(table: pd.DataFrame, factor: float, labels: Labels) -> tuple[sparse.csr_array, Ints, NDArray[np.bool_]]:
     """Return the Laplacian of the arbitrage links, the linked component of each market, and whether it has links."""
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
     size = len(labels.markets)
     a, b = _code(table["market_a"], labels.markets), _code(table["market_b"], labels.markets)
     depth = _floats(table["depth"]) * factor
@@ -299,7 +310,7 @@ def _links(table: pd.DataFrame, factor: float, labels: Labels) -> tuple[sparse.c
     upper = _matrix(depth, first, second, (size, size))
     adjacency = (upper + upper.T).tocsr()
     laplacian = (sparse.diags_array(adjacency.sum(axis=1)) - adjacency).tocsr()
-    component = sparse.csgraph.connected_components(adjacency, directed=False)[1].astype(np.int64)
+    component = csgraph.connected_components(adjacency, directed=False)[1].astype(np.int64)
     return laplacian, component, np.diff(adjacency.indptr) > 0
 
 
@@ -323,6 +334,6 @@ def _nodes(system: System, nodes: pd.DataFrame, scenario: Scenario, labels: Labe
         buffer=_floats(nodes["buffer"]),
         liabilities=np.where(np.isnan(given), listed, given),
         recovery_rate=_floats(nodes["recovery_rate"]),
-        loss=losses.to_numpy(dtype=np.float64),
+        loss=_floats(losses),
         claims=_matrix(amount[held], creditor[held], debtor[held], (size, size)),
     )

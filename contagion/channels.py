@@ -110,8 +110,7 @@ def sellers_discount(kind: NDArray[np.int8], x: Floats, floor: Floats) -> Floats
         [1.0 - 0.005 * free, 1.0 - 0.01 * (2.0 / 3.0) * np.sqrt(free), 1.0 / (1.0 + POOL * free)],
         _mean_decay(RATE * free),
     )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(x > bound, bound / x, 1.0)  # of the sale that is done above the floor
+    share = np.divide(bound, x, out=np.ones_like(x), where=x > bound)  # of the sale that is done above the floor
     return np.where(x > 0.0, share * mean + (1.0 - share) * floor, _mean_decay(RATE * np.minimum(x, 0.0)))
 
 
@@ -125,8 +124,9 @@ def restore(surplus: Floats, equity: Floats) -> Floats:
     """Return the share of everything that must be sold to bring a surplus back to zero.
 
     Selling the share λ of an account leaves (1 − λ)·T of surplus on what remains and adds λ·V of realised equity, so
-    λ = −T/(V − T); 0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). With one collateral and one debt this is
-    Aave's repayment to a target health factor (Perez et al. 2021; Warmuz, Chaudhary and Pinna 2022).
+    λ = −T/(V − T); 0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). Proceeds count as
+    they are, whatever the level: with one collateral, one debt and a target of one this is Aave's repayment to a health
+    factor of one (Perez et al. 2021; Warmuz, Chaudhary and Pinna 2022).
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def close_factor(restoring: Floats, full: NDArray[np.bool_], debt: Floats, equit
     health (Aave v3 ``LiquidationLogic``).
     """
     proceeds = equity + debt
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         least = np.minimum(1.0, factor * debt / proceeds)
     return np.where(full | (proceeds <= 0.0), 1.0, np.maximum(restoring, least))
 
@@ -164,7 +164,7 @@ def withdrawal(equity: Floats, opening: Floats, full_at: Floats, withdrawn_at: F
     Linear from none at ``full_at`` to all at ``withdrawn_at`` (endogenous market liquidity: Cao and Feinstein 2024;
     funding and market liquidity: Brunnermeier and Pedersen 2009); all if opening equity is not positive.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         health = equity / opening
         share = np.clip((full_at - health) / (full_at - withdrawn_at), 0.0, 1.0)
     return np.where(opening <= 0.0, 1.0, share)
@@ -182,6 +182,6 @@ def haircut(loss: Floats, buffer: Floats, liabilities: Floats, recovery_rate: Fl
     and Noe 2001 with recovery_rate = 1; below one a cost of default as in Rogers and Veraart 2013, with one rate on
     the value that is left).
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         remaining = np.maximum(0.0, 1.0 - (loss - buffer) / liabilities)
     return np.where((loss > buffer) & (liabilities > 0.0), 1.0 - recovery_rate * remaining, 0.0)

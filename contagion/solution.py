@@ -134,7 +134,7 @@ class Solution:
 
     @cached_property
     def stock_flow(self) -> MappingProxyType[str, float]:
-        """Balance of equity changes against prices, sales, costs and claims; ``residual`` is rounding."""
+        """Balance of equity changes against prices, sales, costs and claims; ``residual`` is its error."""
         return MappingProxyType(frames.stock_flow(self.parts))
 
     @cached_property

@@ -22,7 +22,7 @@ class Parts(NamedTuple):
     outcome: Outcome
 
     def signed_units(self, weight: Floats) -> Floats:
-        """Return the net units (k,) in each term column, accounts weighted by (a,); debts and shorts count below zero."""
+        """Return the net units (k,) in each term column, accounts weighted by (a,); debts and shorts are negative."""
         positions = self.inputs.positions
         sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
         units: Floats = sign * (positions.quantity.T @ weight)

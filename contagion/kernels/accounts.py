@@ -103,7 +103,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
         liquidated[rows[more]] = share[more]
         cause[rows[more]] = reason
 
-    def surplus_at(rows: Ints, level: Floats) -> Floats:
+    def surplus_at(rows: Ints | slice, level: Floats) -> Floats:
         """Surplus after the money that has arrived."""
         weighted = at.weighted[rows] + received[rows]
         return surplus(accounts.margin_rule[rows], weighted, at.debt[rows], at.maintenance[rows], level[rows])
@@ -127,8 +127,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     stopped = stoppable[at.equity[stoppable] < floor]
     ask(stopped, np.ones(stopped.size), STOP_LOSS)
 
-    everyone = np.arange(size)
-    rows = everyone[surplus_at(everyone, accounts.liquidation_level) < 0.0]
+    rows = np.flatnonzero(surplus_at(slice(None), accounts.liquidation_level) < 0.0)
     proceeds = at.proceeds[rows] + received[rows]
     share = channels.restore(surplus_at(rows, accounts.target_level), proceeds)
     by_factor = channels.close_factor(

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import linalg
-
 from contagion import channels
 from contagion.kernels.inputs import Floats, Markets, Quotes, sum_by
 
@@ -46,11 +43,14 @@ def pressure(markets: Markets, depth: Floats, sold: Floats) -> Floats:
     total_depth = sum_by(markets.component, depth, count)[markets.component]
     total_sold = sum_by(markets.component, sold, count)[markets.component]
     void = total_depth == 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         x = np.where(np.isinf(depth), 0.0, sold / depth)
     x[void] = np.where(total_sold[void] > 0.0, np.inf, 0.0)
     coupled = np.flatnonzero(markets.linked & ~void & np.isfinite(depth))
     if coupled.size:
+        from scipy import sparse  # loaded where it is used: it would double the import time of the package
+        from scipy.sparse import linalg
+
         matrix = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth[coupled])
         x[coupled] = linalg.spsolve(matrix.tocsc(), sold[coupled])
     return x

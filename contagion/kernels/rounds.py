@@ -193,7 +193,7 @@ def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared:
 
 
 def settle(inputs: Inputs, state: State) -> Outcome:
-    """Return everything that follows from the final (λ, η, θ), computed once, so that every identity holds to rounding."""
+    """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
     sold = sold_on_markets(inputs, state.liquidated)
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = inputs.markets.price * np.exp(-cleared.log_drop)

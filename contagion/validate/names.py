@@ -1,0 +1,96 @@
+"""The rules for names: each once, each known where it is used, and meaning one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contagion import schema
+from contagion.system import System
+from contagion.validate.table import Bools, Table
+
+__all__ = ["check_creditors", "check_duplicates", "check_names", "check_references"]
+
+_ONCE = {
+    "terms": ("platform", "mode", "asset"),
+    "oracles": ("platform", "asset", "market"),
+    "routes": ("platform", "asset", "market"),
+    "funding": ("account", "source"),
+}
+"""Tables other than lists of names of which no two rows may agree in these columns."""
+
+
+def check_names(system: System) -> list[str]:
+    """Return names that stand twice in the table that lists them."""
+    problems = []
+    for name, key in schema.KEYS.items():
+        table = Table.of(system, name)
+        bad = table.frame[key].duplicated().to_numpy() & table.filled(key)
+        problems += table.report(bad, key, "is the name of an earlier row too", "rename it, or drop one of the rows")
+    return problems
+
+
+def check_duplicates(system: System) -> list[str]:
+    """Return rows that repeat the key of an earlier row, where it is not clear which of them holds."""
+    problems = []
+    for name, key in _ONCE.items():
+        table = Table.of(system, name)
+        bad = table.frame.duplicated(list(key)).to_numpy()
+        words = f"{', '.join(key[:-1])} and {key[-1]}"
+        problems += table.report(bad, key[-1], f"repeats an earlier row with the same {words}", "keep one of them")
+    table = Table.of(system, "arbitrage")
+    ends = np.sort(table.frame[["market_a", "market_b"]].to_numpy(dtype=object), axis=1)
+    bad = pd.DataFrame(ends).duplicated().to_numpy()
+    return problems + table.report(bad, "market_b", "is linked to market_a by an earlier row", "add the depths up")
+
+
+def check_references(system: System) -> list[str]:
+    """Return names that the table that they refer to does not list."""
+    problems = []
+    for table, column, unknown in _unknown(system):
+        lists = schema.columns(table.name)[column].references
+        known = pd.concat([getattr(system, name)[schema.KEYS[name]] for name in lists])
+        wrong = f"is not in {' or '.join(lists)}"
+        problems += table.report(unknown, column, wrong, "add it, or mend the name", known)
+    return problems
+
+
+def check_creditors(system: System) -> list[str]:
+    """Return creditors that are the name of a node and of an account: whose claim is it?"""
+    table, nodes, accounts = (Table.of(system, name) for name in ("claims", "nodes", "accounts"))
+    both = nodes.frame["node"][nodes.frame["node"].isin(table.frame["creditor"])]
+    both = both[both.isin(accounts.frame["account"][accounts.frame["account"].isin(both)])]
+    bad = table.frame["creditor"].isin(both).to_numpy() & table.filled("creditor")
+    return table.report(bad, "creditor", "is a node and an account", "rename one of the two")
+
+
+def _unknown(system: System) -> Iterator[tuple[Table, str, Bools]]:
+    """Return the columns that refer to other tables, with the rows whose name is not listed there."""
+    unknown: dict[tuple[str, str], Bools] = {}
+    for listing, key in schema.KEYS.items():
+        users = [
+            (name, column.name)
+            for name, frame in system.tables()
+            for column in schema.columns(name).values()
+            if listing in column.references and len(frame)
+        ]
+        names = getattr(system, listing)[key]
+        found = _unlisted(names, [getattr(system, table)[column] for table, column in users])
+        for user, rows in zip(users, found, strict=True):
+            unknown[user] = unknown[user] & rows if user in unknown else rows
+    for (name, column), rows in unknown.items():
+        table = Table.of(system, name)
+        yield table, column, rows & table.filled(column)
+
+
+def _unlisted(names: pd.Series[str], columns: list[pd.Series[str]]) -> list[Bools]:
+    """Return for every column the rows that hold none of the names; all strings are hashed once, together."""
+    if not columns:
+        return []
+    codes: NDArray[np.int64] = pd.factorize(pd.concat([names, *columns], ignore_index=True))[0]
+    bounds = np.cumsum([len(names), *(len(column) for column in columns)])
+    listed = codes[: len(names)].max(initial=-1)
+    return [part > listed for part in np.split(codes, bounds)[1:-1]]
