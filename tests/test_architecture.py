@@ -32,9 +32,8 @@ def test_import_is_light_and_quiet() -> None:
 def test_only_the_command_line_prints() -> None:
     printing = []
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-                printing.append(path.name)
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        printing += [path.name for called in calls if isinstance(called, ast.Name) and called.id == "print"]
     assert set(printing) <= {"cli.py", "build.py"}
 
 

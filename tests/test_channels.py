@@ -1,6 +1,7 @@
 """Transmission rules against quadrature, special cases and hand-computed numbers."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_sellers_discount_is_the_mean_of_prices_on_the_way(kind: int, x: float, 
     edges = [0.0, *knees, x]
     total = sum(
         quad(lambda t: math.exp(-plain_impact(kind, t, floor)), a, b, epsabs=1e-12, epsrel=1e-12, limit=200)[0]
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
     )
     assert one(kind, x, floor)[1] == pytest.approx(total / x, rel=1e-8)
 
@@ -96,7 +97,7 @@ def test_restore_at_its_edges() -> None:
 
 
 def test_restore_is_aaves_repayment_to_a_health_of_one() -> None:
-    """Collateral C, debt D, threshold l, bonus b: repay x = (D − l·C)/(1 − l(1 + b)), selling x(1 + b) of collateral."""
+    """Collateral C, debt D, threshold l, bonus b: repay (D − l·C)/(1 − l(1 + b)), sell 1 + b times that."""
     collateral, debt, threshold, bonus = 100.0, 85.0, 0.8, 0.05
     repaid = (debt - threshold * collateral) / (1 - threshold * (1 + bonus))
     cost = 1 - 1 / (1 + bonus)

@@ -35,8 +35,7 @@ def totals(parts: Parts, nodes: pd.DataFrame, liquidations: pd.DataFrame) -> dic
 
 
 def stock_flow(parts: Parts) -> dict[str, float]:
-    """Return both sides of the balance of all accounts: equity changes against prices, sales, costs and claims (Hurd
-    2017).
+    """Return both sides of the balance of all accounts: equity against prices, sales, costs and claims (Hurd 2017).
 
     ``equity_change`` sums accounts; ``marks``, ``sales``, ``liquidation_cost`` and ``claims`` come from totals of
     markets and nodes alone, and ``residual`` is what they leave unexplained: rounding, if every dollar that one loses

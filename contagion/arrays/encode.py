@@ -1,0 +1,68 @@
+"""Names to numbers: the labels of the solver's arrays, and rows in canonical order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from contagion.kernels.inputs import Codes, Floats, Ints
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+
+class Names(NamedTuple):
+    """Sorted names of everything that has one; the position of a name is its number in the arrays."""
+
+    nodes: pd.Index[str]
+    assets: pd.Index[str]
+    markets: pd.Index[str]
+    accounts: pd.Index[str]
+
+
+class Labels(NamedTuple):
+    """`Names`, the platform, asset and side (as numbers) of every term column, and where rows came from."""
+
+    nodes: pd.Index[str]
+    assets: pd.Index[str]
+    markets: pd.Index[str]
+    accounts: pd.Index[str]
+    columns: pd.DataFrame
+    quote_rows: Ints  # row in system.quotes of each quote
+    account_rows: Ints  # row in system.accounts of each account
+
+
+def in_order(frame: pd.DataFrame, key: str) -> tuple[pd.DataFrame, Ints]:
+    """Return a frame sorted by a column of names, and the row that each of its rows had."""
+    rows: Ints = frame[key].argsort(kind="stable").to_numpy().astype(np.int64)
+    return frame.take(rows), rows
+
+
+def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
+    """Return the position of each name, -1 where it is not one of them."""
+    return index.get_indexer(pd.Index(names)).astype(np.int64)
+
+
+def floats(values: pd.Series[Any]) -> Floats:
+    """Return a column of numbers as an array."""
+    return values.to_numpy(dtype=np.float64)
+
+
+def choice(values: pd.Series[Any], words: tuple[str, ...]) -> Codes:
+    """Return the position of each word among the allowed ones."""
+    return pd.Index(words).get_indexer(pd.Index(values)).astype(np.int8)
+
+
+def matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_array:
+    """Return a sparse matrix whose entries stand in canonical order: by row, then column, then value."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    key = rows * shape[1] + columns
+    order = np.argsort(key, kind="stable")
+    if (np.diff(key[order]) == 0).any():  # entries that will be added need an order of their own
+        order = np.lexsort((values, key))
+    built: sparse.csr_array = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
+    built.sum_duplicates()
+    return built
