@@ -94,18 +94,16 @@ def knife_edge(parts: Parts) -> pd.DataFrame:
     An ulp of input may decide about them.
     """
     given, at = parts.inputs.accounts, parts.outcome.terminal
-    weighted = at.weighted + parts.outcome.decision.received
+    funded = at.weighted + parts.outcome.decision.received  # calls are judged before money arrives, liquidations after
     levels = {
-        "call": np.where(given.call_policy != NO_CALL, given.call_level, np.nan),
-        "liquidation": given.liquidation_level,
-        "full_close": np.where(given.close_rule == CLOSE_FACTOR, given.full_close_level, np.nan),
+        "call": (at.weighted, np.where(given.call_policy != NO_CALL, given.call_level, np.nan)),
+        "liquidation": (funded, given.liquidation_level),
+        "full_close": (funded, np.where(given.close_rule == CLOSE_FACTOR, given.full_close_level, np.nan)),
     }
-    margins = {
-        trigger: surplus(given.margin_rule, weighted, at.debt, at.maintenance, level)
-        for trigger, level in levels.items()
-    }
-    scale = np.abs(weighted) + at.debt + at.maintenance
-    found = [_close(parts, trigger, margin, scale) for trigger, margin in margins.items()]
+    found = []
+    for trigger, (weighted, level) in levels.items():
+        margin = surplus(given.margin_rule, weighted, at.debt, at.maintenance, level)
+        found.append(_close(parts, trigger, margin, np.abs(weighted) + at.debt + at.maintenance))
     margin = at.equity - given.stop_loss * parts.outcome.opening.equity
     found.append(_close(parts, "stop_loss", margin, np.abs(at.equity)))
     return pd.concat(found, ignore_index=True)

@@ -1,0 +1,1 @@
+"""Bundled tables: the schema, the data sets, and the scripts that write them; read through `contagion.datasets`."""
