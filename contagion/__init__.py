@@ -4,12 +4,20 @@ Load a system and its scenarios, solve one to its fixed point, rank what it hurt
 
 >>> import contagion as ct
 >>> system, scenarios = ct.datasets.load("loop_lending")
->>> solution = ct.solve(system, scenarios["fall_25"])
+>>> solution = ct.solve(system, scenarios["drop_25"])
 >>> solution.converged
 True
+>>> ranking = ct.rank(solution)
+>>> ranking.columns[0]
+'rank'
 """
 
+from contagion import datasets, generate
+from contagion.diagram import draw, render
 from contagion.errors import ContagionError, InputError, NotConverged
+from contagion.io import read_system, write_system
+from contagion.ranking import rank
+from contagion.review import review
 from contagion.scenario import Override, Scenario, read_scenario
 from contagion.solution import Solution
 from contagion.solve import solve
@@ -24,7 +32,15 @@ __all__ = [
     "Scenario",
     "Solution",
     "System",
+    "datasets",
+    "draw",
+    "generate",
+    "rank",
     "read_scenario",
+    "read_system",
+    "render",
+    "review",
     "solve",
     "validate",
+    "write_system",
 ]

@@ -184,4 +184,5 @@ def haircut(loss: Floats, buffer: Floats, liabilities: Floats, recovery_rate: Fl
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         remaining = np.maximum(0.0, 1.0 - (loss - buffer) / liabilities)
-    return np.where((loss > buffer) & (liabilities > 0.0), 1.0 - recovery_rate * remaining, 0.0)
+        share = 1.0 - recovery_rate * remaining
+    return np.where((loss > buffer) & (liabilities > 0.0), share, 0.0)

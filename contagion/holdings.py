@@ -10,10 +10,13 @@ from scipy import sparse
 
 from contagion.arrays import Labels
 from contagion.kernels import Inputs
-from contagion.kernels.inputs import DEBT, SHORT, Floats, Ints, Positions, sum_by
+from contagion.kernels.inputs import COLLATERAL, DEBT, LONG, SHORT, Floats, Ints, Positions, sum_by
 from contagion.system import System
 
-__all__ = ["Groups", "groups", "net_units", "opening_value"]
+__all__ = ["ASSETS", "Groups", "entries", "groups", "net_units", "opening_value", "sums"]
+
+ASSETS = (COLLATERAL, LONG, SHORT)
+"""Sides of positions that count as gross assets: collateral and perps."""
 
 
 class Groups(NamedTuple):
@@ -33,7 +36,8 @@ class Groups(NamedTuple):
         ones = np.ones(self.member.size)
         shape = (len(self.names), self.member.size)
         member = sparse.csr_array((ones, (self.member, np.arange(self.member.size))), shape=shape)
-        return (member @ matrix).tocsr()
+        summed: sparse.csr_array = (member @ matrix).tocsr()
+        return summed
 
 
 def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
@@ -56,17 +60,29 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
 
 
 def net_units(positions: Positions) -> sparse.csr_array:
-    """Return the units (a, m) that each account holds net in each market, along its platform's route; negative if it
-    owes them.
-    """
+    """Return the units (a, m) that accounts hold net in each market, along their platforms' routes; negative if owed."""
     sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
-    return (positions.quantity @ (sparse.diags_array(sign) @ positions.route[positions.pair])).tocsr()
+    return _by_market(positions, sign, np.ones(positions.route.shape[1]))
 
 
 def opening_value(positions: Positions, price: Floats, sides: tuple[int, ...]) -> sparse.csr_array:
-    """Return the value (a, m) of the positions on the given sides, at opening prices along their routes; perps at
-    notional.
-    """
-    chosen = np.isin(positions.side, sides).astype(np.float64)
-    unit = sparse.diags_array(chosen) @ positions.route[positions.pair] @ sparse.diags_array(price)
-    return (positions.quantity @ unit).tocsr()
+    """Return the value (a, m) of the positions on the given sides at opening prices, perps at notional."""
+    return _by_market(positions, np.isin(positions.side, sides).astype(np.float64), price)
+
+
+def _by_market(positions: Positions, weight: Floats, price: Floats) -> sparse.csr_array:
+    """Return units times a weight by term column (k,) and a price by market (m,), along the routes."""
+    unit = sparse.diags_array(weight) @ positions.route[positions.pair] @ sparse.diags_array(price)
+    found: sparse.csr_array = (positions.quantity @ unit).tocsr()
+    return found
+
+
+def sums(matrix: sparse.csr_array, axis: int) -> Floats:
+    """Return the sums of a matrix over its rows (axis 0) or its columns (axis 1)."""
+    return np.asarray(matrix.sum(axis=axis), dtype=np.float64)
+
+
+def entries(matrix: sparse.csr_array) -> tuple[Ints, Ints, Floats]:
+    """Return the rows, columns and values of what a matrix stores."""
+    listed = matrix.tocoo()
+    return listed.row.astype(np.int64), listed.col.astype(np.int64), listed.data.astype(np.float64)

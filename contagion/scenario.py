@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class Override:
     table : str
         Table of the system.
     where : mapping of str to (str or float)
-        Columns and the values that choose the rows; every row that matches all of them is changed.
+        Columns and the values that choose the rows; every row that matches all of them is changed. The empty string
+        matches an empty cell.
     set : mapping of str to (str or float)
         Columns and their new values; the empty string restores the default.
     """
@@ -84,12 +86,16 @@ class Override:
     def _rows(self, frame: pd.DataFrame) -> pd.Series[bool]:
         rows = pd.Series(True, index=frame.index)
         for column, value in self.where.items():
-            rows &= frame[column] == (value if frame[column].dtype == "float64" else str(value))
+            cells = frame[column]
+            if cells.dtype != "float64":
+                rows &= cells == str(value)
+            else:
+                rows &= cells.isna() if value == "" else cells == value
         return rows
 
     def _hint(self, frame: pd.DataFrame) -> str:
         for column, value in self.where.items():
-            names = frame[column].astype("str").unique()
+            names = frame[column].astype("str").fillna("").unique()
             if str(value) not in names:
                 return schema.near_misses(str(value), names)
         return ""
@@ -143,6 +149,16 @@ class Scenario:
             object.__setattr__(self, part, dict(sorted(numbers.items())))
         if not _is_number(self.arbitrage):
             problems.append(f"scenario: arbitrage is {self.arbitrage!r}; give a factor of at least 0")
+        problems += [
+            f"scenario: override {entry!r} is not an Override"
+            for entry in self.overrides
+            if not isinstance(entry, Override)
+        ]
+        problems += [
+            f"scenario: {part} is {getattr(self, part)!r}; give text"
+            for part in ("name", "description")
+            if not isinstance(getattr(self, part), str)
+        ]
         object.__setattr__(self, "overrides", tuple(self.overrides))
         if problems:
             raise InputError(problems, "scenario")
@@ -173,7 +189,7 @@ def read_scenario(path: str | Path) -> Scenario:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a scenario in TOML") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -185,12 +201,21 @@ def read_scenario(path: str | Path) -> Scenario:
     ]
     overrides = raw.pop("override", [])
     for number, entry in enumerate(overrides if isinstance(overrides, list) else [overrides], start=1):
-        if not isinstance(entry, dict) or set(entry) != {"table", "where", "set"}:
-            problems.append(f"{path}: override {number} must hold exactly table, where and set")
+        if not _is_override(entry):
+            problems.append(
+                f"{path}: override {number} must hold exactly a table, and what to look for and to change: "
+                "table = '…', where = { column = value }, set = { column = value }"
+            )
     if problems:
         raise InputError(problems, str(path))
     return Scenario(**raw, overrides=tuple(Override(**entry) for entry in overrides))
 
 
+def _is_override(entry: Any) -> bool:
+    if not isinstance(entry, dict) or set(entry) != {"table", "where", "set"}:
+        return False
+    return isinstance(entry["table"], str) and isinstance(entry["where"], dict) and isinstance(entry["set"], dict)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, Real) and value is not True and value is not False and bool(value == value)

@@ -130,7 +130,7 @@ class Solution:
         loss = account_loss + buffer_loss + outside_loss, each dollar once; gains of winners; hidden (losses that fall on
         nobody yet) and hidden_bad_debt; liquidated, deficit, funded.
         """
-        return MappingProxyType(frames.totals(self.parts, self.nodes, self.liquidations))
+        return MappingProxyType(frames.totals(self.parts, self.liquidations))
 
     @cached_property
     def stock_flow(self) -> MappingProxyType[str, float]:

@@ -33,7 +33,8 @@ class System:
     Raises
     ------
     InputError
-        If a table is not a DataFrame. Cells are checked by `contagion.validate`, which `contagion.solve` calls.
+        If a table is not a DataFrame, or has two columns of one name. Cells are checked by `contagion.validate`,
+        which `contagion.solve` calls.
 
     Examples
     --------
@@ -41,8 +42,8 @@ class System:
     >>> system = System(nodes=pd.DataFrame({"node": ["bank"], "buffer": [5.0]}))
     >>> system
     System(1 nodes)
-    >>> system.nodes.loc[0, ["kind", "buffer", "recovery_rate"]].tolist()
-    ['institution', 5.0, 1.0]
+    >>> system.nodes[["kind", "buffer", "recovery_rate"]].to_dict("list")
+    {'kind': ['institution'], 'buffer': [5.0], 'recovery_rate': [1.0]}
     """
 
     nodes: pd.DataFrame = None  # type: ignore[assignment]
@@ -111,7 +112,7 @@ def _conform(table: str, frame: pd.DataFrame | None) -> pd.DataFrame:
     """Return a copy with every column of the schema, right dtypes and constant defaults filled in."""
     known = schema.columns(table)
     length = 0 if frame is None else len(frame)
-    given: Mapping[str, Any] = {} if frame is None else {str(name): frame[name] for name in frame.columns}
+    given: Mapping[str, Any] = {} if frame is None else _columns(table, frame)
     data: dict[str, Any] = {}
     for name, column in known.items():
         if name not in given:
@@ -120,6 +121,14 @@ def _conform(table: str, frame: pd.DataFrame | None) -> pd.DataFrame:
             data[name] = _numbers(given[name], column) if column.is_number else _text(given[name], column)
     data |= {name: given[name].array.copy() for name in given if name not in known}
     return pd.DataFrame(data, index=pd.RangeIndex(length))
+
+
+def _columns(table: str, frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+    names = [str(name) for name in frame.columns]
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if repeated:
+        raise InputError(f"{table} has more than one column {repeated[0]!r}; rename or drop the others")
+    return {name: frame.iloc[:, number] for number, name in enumerate(names)}
 
 
 def _constant(column: schema.Column, length: int) -> pd.Series[Any]:
@@ -134,7 +143,7 @@ def _text(values: pd.Series[Any], column: schema.Column) -> pd.Series[Any]:
 def _numbers(values: pd.Series[Any], column: schema.Column) -> pd.Series[Any]:
     """Return float64, or the cells as text where one cannot be read: `contagion.validate` then names them."""
     values = values.reset_index(drop=True)
-    if values.dtype.kind in "OUSTV" or isinstance(values.dtype, pd.StringDtype):
+    if values.dtype.kind not in "biuf":
         text = values.astype("str").fillna("").str.strip()
         cells = text.to_numpy(dtype=object)
         empty = cells == ""

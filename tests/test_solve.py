@@ -153,7 +153,9 @@ def test_arbitrage_halves_a_drop() -> None:
     """Two pools of depth 1 joined by a link of 1: (1 + 1)x − y = Q, 2y − x = 0, so x = 2Q/3 and y = Q/3."""
     system = one_asset(depth=1.0, close_rule="full")
     markets = pd.concat([system.markets, system.markets.iloc[[0]].assign(market="y:A", venue="y")])
-    system = system.with_table("markets", markets).with_table("nodes", pd.DataFrame([VENUE, {"node": "y"}]).assign(close_rule="full"))
+    system = system.with_table("markets", markets).with_table(
+        "nodes", pd.DataFrame([VENUE, {"node": "y"}]).assign(close_rule="full")
+    )
     links = pd.DataFrame([{"market_a": "x:A", "market_b": "y:A", "depth": 1.0}])
     system = system.with_table("arbitrage", links)
     linked = ct.solve(system, ct.Scenario(shocks={"A": 0.1}))

@@ -12,8 +12,6 @@ from contagion.kernels.inputs import Floats, sum_by
 def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
     """Return losses by cause, buffers, haircuts and liquidated USD by node, in the order of the system's table."""
     given, lost = parts.inputs.nodes, parts.outcome.losses
-    outside, haircut = _outside_liabilities(parts), parts.run.state.haircut
-    beyond = np.maximum(0.0, lost.loss - given.buffer - given.liabilities)
     sold = liquidations.groupby("platform")["usd"].sum()
     frame = pd.DataFrame(
         {
@@ -25,14 +23,21 @@ def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
             "buffer": given.buffer,
             "buffer_used": np.minimum(lost.loss, given.buffer),
             "liabilities": given.liabilities,
-            "outside_liabilities": outside,
-            "haircut": haircut,
-            "outside_loss": haircut * outside + beyond,
+            "outside_liabilities": _outside_liabilities(parts),
+            "haircut": parts.run.state.haircut,
+            "outside_loss": outside_loss(parts),
             "liquidated": sold.reindex(parts.labels.nodes).fillna(0.0).to_numpy(),
         },
         index=parts.labels.nodes,
     )
     return parts.system.nodes.set_index("node")[["kind", "domain"]].join(frame)
+
+
+def outside_loss(parts: Parts) -> Floats:
+    """Return (n,) what falls on claimants outside the system, and what is lost beyond all listed liabilities."""
+    given = parts.inputs.nodes
+    beyond: Floats = np.maximum(0.0, parts.outcome.losses.loss - given.buffer - given.liabilities)
+    return parts.run.state.haircut * _outside_liabilities(parts) + beyond
 
 
 def _outside_liabilities(parts: Parts) -> Floats:

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from contagion.frames.accounts import hidden_bad_debt
+from contagion.frames.nodes import outside_loss
 from contagion.frames.parts import Parts
 from contagion.kernels.inputs import DEBT, Floats, sum_by
 
 
-def totals(parts: Parts, nodes: pd.DataFrame, liquidations: pd.DataFrame) -> dict[str, float]:
+def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
     """Return losses, gains, liquidated USD and unpaid debts of the whole system, in USD.
 
     ``loss`` is gross and counts each dollar once: what accounts that no node owns lose, the buffers used, and what
@@ -18,13 +19,14 @@ def totals(parts: Parts, nodes: pd.DataFrame, liquidations: pd.DataFrame) -> dic
     """
     lost, made = parts.outcome.losses, parts.outcome.decision
     account_loss = float(lost.lost[parts.inputs.accounts.owner < 0].sum())
-    buffer_loss, outside_loss = float(nodes["buffer_used"].sum()), float(nodes["outside_loss"].sum())
+    buffer_loss = float(np.minimum(lost.loss, parts.inputs.nodes.buffer).sum())
+    outside = outside_loss(parts)
     uncovered = np.maximum(0.0, -(lost.outcome + made.received - made.given))
     return {
-        "loss": account_loss + buffer_loss + outside_loss,
+        "loss": account_loss + buffer_loss + float(outside.sum()),
         "account_loss": account_loss,
         "buffer_loss": buffer_loss,
-        "outside_loss": outside_loss,
+        "outside_loss": float(outside.sum()),
         "gains": float(np.maximum(0.0, lost.outcome - parts.outcome.opening.equity).sum()),
         "hidden": float(uncovered[parts.run.state.liquidated < 1.0].sum()),
         "hidden_bad_debt": float(hidden_bad_debt(parts).sum()),

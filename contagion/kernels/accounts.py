@@ -97,6 +97,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     size = accounts.platform.size
     liquidated, cause = np.zeros(size), np.zeros(size, dtype=np.int8)
     received, given, called = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.bool_)
+    asked, need = np.zeros(size), np.zeros(size)
 
     def ask(rows: Ints, share: Floats, reason: int) -> None:
         more = share > liquidated[rows]
@@ -104,9 +105,17 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
         cause[rows[more]] = reason
 
     def surplus_at(rows: Ints | slice, level: Floats) -> Floats:
-        """Surplus after the money that has arrived."""
-        weighted = at.weighted[rows] + received[rows]
-        return surplus(accounts.margin_rule[rows], weighted, at.debt[rows], at.maintenance[rows], level[rows])
+        rule, debt, maintenance = accounts.margin_rule[rows], at.debt[rows], at.maintenance[rows]
+        return surplus(rule, at.weighted[rows], debt, maintenance, level[rows])
+
+    def after_funding(rows: Ints | slice, level: Floats) -> Floats:
+        """Surplus with the money that has arrived: what was asked for less what is still missing.
+
+        A call that is met in full then leaves its target exactly, and not an ulp less, which would be a breach.
+        """
+        margin, helped = surplus_at(rows, level), received[rows] > 0.0
+        margin[helped] = (margin[helped] + asked[rows][helped]) - need[rows][helped]
+        return margin
 
     callable_ = np.flatnonzero(accounts.call_policy != NO_CALL)
     rows = callable_[surplus_at(callable_, accounts.call_level) < 0.0]
@@ -116,8 +125,8 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     ask(rows[sells], channels.restore(short_of[sells], at.proceeds[rows[sells]]), VOLUNTARY)
     asks = accounts.call_policy[rows] == FUND
     if asks.any():
-        need = np.zeros(size)
-        need[rows[asks]] = -short_of[asks]
+        asked[rows[asks]] = -short_of[asks]
+        need[:] = asked
         drawn_share = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
         givers = np.flatnonzero(drawn_share)
         ask(givers, drawn_share[givers], FUNDING)
@@ -127,12 +136,12 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     stopped = stoppable[at.equity[stoppable] < floor]
     ask(stopped, np.ones(stopped.size), STOP_LOSS)
 
-    rows = np.flatnonzero(surplus_at(slice(None), accounts.liquidation_level) < 0.0)
+    rows = np.flatnonzero(after_funding(slice(None), accounts.liquidation_level) < 0.0)
     proceeds = at.proceeds[rows] + received[rows]
-    share = channels.restore(surplus_at(rows, accounts.target_level), proceeds)
+    share = channels.restore(after_funding(rows, accounts.target_level), proceeds)
     by_factor = channels.close_factor(
         share,
-        surplus_at(rows, accounts.full_close_level) < 0.0,
+        after_funding(rows, accounts.full_close_level) < 0.0,
         at.debt[rows],
         proceeds,
         accounts.close_factor[rows],
@@ -146,7 +155,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
 def fund(funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats) -> Floats:
     """Raise the cash that called accounts need, source by source, and return the share of each account drawn.
 
-    Adds to ``received`` and ``given`` in place. Money is asked for in the order of the rows; each source gives what
+    Adds to ``received`` and ``given`` and takes from ``need`` in place. Money is asked for in the order of the rows; each source gives what
     it still has, and one that is asked for more than it has is closed in full, so that funding is isotone. The loop
     is sequential by nature (what one caller takes the next cannot have) and runs over the rows of called accounts
     only.

@@ -59,7 +59,7 @@ def check_references(system: System) -> list[str]:
 
 
 def check_creditors(system: System) -> list[str]:
-    """Return creditors that are the name of a node and of an account: whose claim is it?"""
+    """Return creditors that are the name of a node and of an account, so that it is open whose claim it is."""
     table, nodes, accounts = (Table.of(system, name) for name in ("claims", "nodes", "accounts"))
     both = nodes.frame["node"][nodes.frame["node"].isin(table.frame["creditor"])]
     both = both[both.isin(accounts.frame["account"][accounts.frame["account"].isin(both)])]

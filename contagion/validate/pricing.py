@@ -87,7 +87,9 @@ def _circular(anchors: NDArray[np.int64]) -> Bools:
 
 def _check_sums(table: Table, column: str) -> list[str]:
     frame: pd.DataFrame = table.frame[["platform", "asset"]].assign(share=table.numbers(column))
-    sums: pd.Series[Any] = frame.groupby(["platform", "asset"])["share"].transform(lambda shares: shares.sum(skipna=False))
+    sums: pd.Series[Any] = frame.groupby(["platform", "asset"])["share"].transform(
+        lambda shares: shares.sum(skipna=False)
+    )
     first = ~frame.duplicated(["platform", "asset"]).to_numpy()
     bad = first & (sums - 1.0).abs().gt(_TOLERANCE).to_numpy()
     cure = f"make the {column}s of one platform and asset sum to 1"

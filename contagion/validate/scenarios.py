@@ -20,7 +20,7 @@ def check_scenario(system: System, scenario: Scenario) -> list[str]:
     traded = (markets["market"], system.assets["asset"])
     return [
         *_check_names("shocks", scenario.shocks, "a market or an asset", *traded),
-        *_check_names("depth", scenario.depth, "a market, a venue with markets or an asset", *traded, markets["venue"]),
+        *_check_names("depth", scenario.depth, "a market, a venue or an asset", *traded, system.nodes["node"]),
         *_check_names("losses", scenario.losses, "a node", system.nodes["node"]),
         *_check_values("shocks", scenario.shocks, _is_drop, "a drop of at least 0 and below 1"),
         *_check_values("depth", scenario.depth, _is_amount, "a finite factor of at least 0"),

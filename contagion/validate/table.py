@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,10 @@ SHOWN = 5
 """Rows that a message names before it says "and 37 more"."""
 
 _LARGE = 10_000
+
+_TYPED = 100
+
+_ALPHABET = string.ascii_letters + string.digits + "_-.: "
 
 _LABELS = {
     "nodes": ("node",),
@@ -59,7 +64,7 @@ class Table(NamedTuple):
     def filled(self, column: str) -> Bools:
         """Return the rows whose cell is not empty."""
         values = self.frame[column]
-        filled = values.notna() if values.dtype == np.float64 else values != ""
+        filled = values.notna() if values.dtype == np.float64 else ~values.isin([""])  # faster than !=
         return filled.to_numpy(dtype=np.bool_)
 
     def report(
@@ -104,13 +109,22 @@ class Table(NamedTuple):
 def suggestion(name: str, known: pd.Series[str] | Sequence[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known names that resemble ``name``, else an empty string.
 
-    Among very many names only those of nearly the same length and with the same beginning are compared.
+    Among very many names only those are looked for that one missing, spare, wrong or swapped character explains.
     """
     if len(known) > _LARGE:
         names = pd.Series(known, dtype="str")
-        near = names.str.startswith(name[:3]) & ((names.str.len() - len(name)).abs() <= 1)
-        known = names[near].head(_LARGE // 10).tolist()
+        known = names[names.isin(_edits(name))].tolist()
     return schema.near_misses(name, known)
+
+
+def _edits(name: str) -> list[str]:
+    """Return what one changed character makes of a name; nothing for names too long to be typed."""
+    parts = [(name[:cut], name[cut:]) for cut in range(len(name) + 1)] if len(name) <= _TYPED else []
+    dropped = {head + tail[1:] for head, tail in parts}
+    swapped = {head + tail[1::-1] + tail[2:] for head, tail in parts}
+    changed = {head + letter + tail[1:] for head, tail in parts for letter in _ALPHABET}
+    added = {head + letter + tail for head, tail in parts for letter in _ALPHABET}
+    return sorted(dropped | swapped | changed | added)
 
 
 def _telling(rows: NDArray[np.int64], values: pd.Series[Any]) -> list[int]:

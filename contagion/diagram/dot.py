@@ -1,0 +1,265 @@
+"""From a picture to DOT text: clusters, boxes, edges, title and legend, all placed, in one fixed order."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from contagion.diagram.labels import box_words, font, plain, table, tooltip
+from contagion.diagram.layout import MARGIN, Layout, arrange
+from contagion.diagram.legend import legend, title
+from contagion.diagram.metrics import Words, extent, width
+from contagion.diagram.money import usd
+from contagion.diagram.picture import Picture
+from contagion.diagram.routes import Point, Route, routes
+from contagion.diagram.style import CHANNELS, DOMAINS, FONT, INK, MUTED, SHAPES, fill
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["to_dot"]
+
+_TOP = 112.0
+_HEADING = 96.0
+_NARROWEST = 700.0
+_LABELS = 18
+_EACH = 2
+_PADDING = {"protocol": (34.0, 10.0), "shock": (20.0, 14.0)}
+_NODE = {
+    "fontname": FONT,
+    "fontsize": "10",
+    "fixedsize": "true",
+    "color": "#4a4a4a",
+    "style": "filled",
+    "penwidth": "0.8",
+}
+
+
+def to_dot(picture: Picture) -> graphviz.Digraph:
+    """Return the diagram of a picture; equal pictures give equal text.
+
+    Every box, arrow and label carries its place, so that Graphviz only paints: ``layout=nop2`` stands in the text and
+    any of its programs obeys it.
+    """
+    import graphviz
+
+    picture = _ordered(picture)
+    drawn = [_Box(box, picture.solved, scale) for box, scale in zip(*_scales(picture.boxes), strict=True)]
+    sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
+    layout = arrange(picture.boxes, picture.edges, sizes, _TOP)
+    page = max(layout.right, _NARROWEST)
+    strip, depth = legend(picture, page - 2 * MARGIN)
+    bottom = layout.bottom + depth + 26.0
+    graph = graphviz.Digraph(
+        "contagion", node_attr=_NODE, edge_attr={"fontname": FONT, "fontsize": "9", "arrowsize": "0.7"}
+    )
+    graph.attr("graph", **_page(picture, page, bottom))
+    ids = _ids(picture.boxes)
+    flip = _Flip(bottom)
+    head, high = title(picture, page - 2 * MARGIN)
+    graph.node(
+        "title", label=head, shape="plain", style="", fixedsize="false", pos=flip(page / 2.0, MARGIN / 2.0 + high / 2.0)
+    )
+    _headings(graph, picture, layout, flip)
+    for domain in [*layout.lanes, ""]:
+        _lane(graph, picture, layout, domain, drawn, ids, flip)
+    _arrows(graph, picture, layout, ids, flip)
+    graph.node(
+        "legend",
+        label=strip,
+        shape="plain",
+        style="",
+        fixedsize="false",
+        pos=flip(page / 2.0, layout.bottom + 16.0 + depth / 2.0),
+    )
+    return graph
+
+
+def _page(picture: Picture, page: float, bottom: float) -> dict[str, str]:
+    return {
+        "layout": "nop2",
+        "bb": f"0,0,{page:.1f},{bottom:.1f}",
+        "fontname": FONT,
+        "bgcolor": "white",
+        "outputorder": "edgesfirst",
+        "pad": "0.2",
+        "size": "16,10",
+        "dpi": "150",
+        "tooltip": plain(f"{picture.title}: {picture.subtitle}"),
+    }
+
+
+class _Flip:
+    """Places of DOT, whose y runs up, from places of the page, whose y runs down."""
+
+    def __init__(self, bottom: float) -> None:
+        self.bottom = bottom
+
+    def __call__(self, x: float, y: float) -> str:
+        return f"{x:.1f},{self.bottom - y:.1f}"
+
+
+def _ordered(picture: Picture) -> Picture:
+    """Return the picture with boxes and edges sorted by name, so that no row order of the input shows."""
+    boxes = picture.boxes
+    order = boxes.sort_values(["type", "domain", "home", "name", "kind", "members"], kind="stable").index.to_numpy()
+    place = np.empty(order.size, dtype=np.int64)
+    place[order] = np.arange(order.size)
+    edges = picture.edges
+    edges = edges.assign(cause=place[edges["cause"]], effect=place[edges["effect"]])
+    edges = edges.sort_values(["cause", "effect", "channel"]).reset_index(drop=True)
+    return picture._replace(boxes=boxes.loc[order].reset_index(drop=True), edges=edges)
+
+
+def _ids(boxes: pd.DataFrame) -> list[str]:
+    """Return an id for each box that no name can break: its type and its number in sorted order."""
+    number = boxes.groupby("type").cumcount() + 1
+    return [f"{kind}{n}" for kind, n in zip(boxes["type"], number, strict=True)]
+
+
+def _scales(boxes: pd.DataFrame) -> tuple[list[Any], list[float]]:
+    """Return the boxes and the root of their gross assets over the largest."""
+    largest = float(boxes["gross"].max()) if len(boxes) else 0.0
+    rows = list(boxes.itertuples(index=False))
+    return rows, [math.sqrt(box.gross / largest) if largest > 0.0 else 0.0 for box in rows]
+
+
+class _Box:
+    """Words, looks and size of one box."""
+
+    def __init__(self, box: Any, solved: bool, scale: float) -> None:
+        share = box.lost / box.base if box.base > 0.0 else float(box.lost > 0.0)
+        back, ink, muted = fill(share if solved else 0.0)
+        untouched = solved and math.isnan(box.first) and not box.lost > 0.0
+        if box.type == "shock":
+            back, ink, muted = INK, "#ffffff", "#ffffff"
+        if untouched:
+            ink = muted = "#8a8a8a"
+        words = box_words(box, solved, scale, ink, muted)
+        wide, high = extent(words)
+        more = _PADDING.get(box.kind, (16.0, 9.0))
+        self.size = (max(wide + more[0], 56.0 + 70.0 * scale), max(high + more[1], 24.0 + 36.0 * scale))
+        self.looks = {
+            "label": table([font(line) for line in words]),
+            "shape": SHAPES.get(box.kind, "box"),
+            "style": "rounded,filled" if box.type == "group" else "filled",
+            "fillcolor": back,
+            "width": f"{self.size[0] / 72.0:.3f}",
+            "height": f"{self.size[1] / 72.0:.3f}",
+            "tooltip": tooltip(box, solved),
+        }
+        if box.kind == "exchange":
+            self.looks["penwidth"] = "2"
+        if untouched:
+            self.looks["color"] = "#bdbdbd"
+
+
+def _headings(graph: graphviz.Digraph, picture: Picture, layout: Layout, flip: _Flip) -> None:
+    """Write the headings of the columns, and a thin line across each lane's top edge is left to the clusters."""
+    for number, heading in enumerate(picture.columns[: len(layout.columns)]):
+        if heading:
+            middle = sum(layout.columns[number]) / 2.0
+            label = f"<{font(Words(heading, 11.0, MUTED, bold=True))}>"
+            graph.node(
+                f"column{number}", label=label, shape="plain", style="", fixedsize="false", pos=flip(middle, _HEADING)
+            )
+
+
+def _lane(
+    graph: graphviz.Digraph,
+    picture: Picture,
+    layout: Layout,
+    domain: str,
+    drawn: list[_Box],
+    ids: list[str],
+    flip: _Flip,
+) -> None:
+    """Write the boxes of one domain, inside its cluster if it has one."""
+    rows = np.flatnonzero(picture.boxes["domain"] == domain)
+    if not domain:
+        _boxes(graph, rows, layout, drawn, ids, flip)
+        return
+    name, colour = DOMAINS.get(domain, (domain, "#f5f5f5"))
+    caption = Words(name, 13.0, MUTED, bold=True)
+    left = MARGIN / 2.0 if not (picture.boxes["type"] == "shock").any() else layout.columns[1][0] - 12.0
+    top, bottom = layout.lanes[domain]
+    looks = {
+        "label": f"<{font(caption)}>",
+        "lp": flip(left + 10.0 + width(caption) / 2.0, top + 13.0),
+        "bb": f"{flip(left, bottom)},{flip(layout.right - MARGIN / 2.0, top)}",
+        "style": "rounded,filled",
+        "color": colour,
+        "fillcolor": colour,
+        "fontname": FONT,
+        "tooltip": name,
+    }
+    with graph.subgraph(name=f"cluster_{domain}", graph_attr=looks) as cluster:
+        _boxes(cluster, rows, layout, drawn, ids, flip)
+
+
+def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box], ids: list[str], flip: _Flip) -> None:
+    for row in rows:
+        graph.node(ids[row], **drawn[row].looks, pos=flip(layout.x[row], layout.y[row]))
+
+
+def _arrows(graph: graphviz.Digraph, picture: Picture, layout: Layout, ids: list[str], flip: _Flip) -> None:
+    """Write the edges, the widest first so that thin ones lie on top, with labels on the largest of each channel."""
+    boxes, edges = picture.boxes, picture.edges
+    if edges.empty:
+        return
+    found = routes(boxes, edges, layout)
+    money = edges["usd"].where(edges["channel"] != "shock", 0.0)
+    widest = max(float(money.max()), 1e-9)
+    taken: list[tuple[float, float, float, float]] = []
+    places = {row: _free_place(found[row], edges["usd"].iat[row], taken) for row in _labelled(edges)}
+    domain = boxes["domain"].to_numpy(dtype=object)
+    for row in np.lexsort((np.arange(len(edges)), -money.to_numpy())):
+        edge = edges.iloc[row]
+        ends = {domain[edge["cause"]], domain[edge["effect"]]} - {""}
+        looks = _line(edge["channel"], edge["usd"], math.sqrt(min(edge["usd"] / widest, 1.0)), len(ends) > 1)
+        at = places.get(int(row))
+        if at is not None:
+            looks |= {"label": _money(edge["usd"], edge["channel"], len(ends) > 1), "lp": flip(*at)}
+        graph.edge(ids[edge["cause"]], ids[edge["effect"]], pos=_curve(found[row], flip), **looks)
+
+
+def _curve(route: Route, flip: _Flip) -> str:
+    return f"e,{flip(*route.tip)} " + " ".join(flip(*point) for point in route.curve)
+
+
+def _line(channel: str, amount: float, scale: float, across: bool) -> dict[str, str]:
+    line = CHANNELS[channel]
+    thick = 0.7 + (line.widest - 0.7) * scale
+    return {
+        "color": line.colour if across else f"{line.colour}70",
+        "style": line.style,
+        "penwidth": f"{thick + 0.5 * across:.2f}",
+        "tooltip": plain(f"{line.label}: {usd(amount)}"),
+    }
+
+
+def _labelled(edges: pd.DataFrame) -> list[int]:
+    """Return the rows of the largest edges of each channel, the largest share of a channel first."""
+    paid = edges[edges["channel"] != "shock"]
+    share = (paid["usd"] / paid.groupby("channel")["usd"].transform("sum")).rename("share")
+    ranked = paid.assign(share=share, row=paid.index).sort_values(["share", "row"], ascending=[False, True])
+    return [int(row) for row in ranked.groupby("channel", sort=False).head(_EACH)["row"][:_LABELS]]
+
+
+def _free_place(route: Route, amount: float, taken: list[tuple[float, float, float, float]]) -> Point | None:
+    """Return the first place along a route where its label hides no other, and take it; None if there is none."""
+    wide, high = width(Words(usd(amount), 9.5, bold=True)) / 2.0 + 2.0, 7.0
+    for x, y in route.middles:
+        room = (x - wide, y - high, x + wide, y + high)
+        if not any(a < room[2] and room[0] < c and b < room[3] and room[1] < d for a, b, c, d in taken):
+            taken.append(room)
+            return x, y
+    return None
+
+
+def _money(amount: float, channel: str, across: bool) -> str:
+    words = Words(usd(amount), 9.5, CHANNELS[channel].ink or CHANNELS[channel].colour, bold=across)
+    return table([font(words)], 'BGCOLOR="#ffffffc8"')

@@ -1,0 +1,72 @@
+"""Title above and legend below a drawing."""
+
+from __future__ import annotations
+
+from contagion.diagram.labels import font, short, table
+from contagion.diagram.metrics import Words, width
+from contagion.diagram.picture import Picture
+from contagion.diagram.style import CHANNELS, INK, MUTED, RAMP, fill
+
+__all__ = ["legend", "title"]
+
+_SIZE = 10.5
+_ROW = 19.0
+_DASHES = {"solid": "━━", "dashed": "╍╍", "dotted": "┅┅"}
+
+
+def title(picture: Picture, wide: float) -> tuple[str, float]:
+    """Return the title as an HTML-like label of a width, and its height."""
+    longest = int(wide / 6.2)
+    rows = [Words(short(picture.title, 60), 20.0, INK, bold=True), Words(short(picture.subtitle, longest), 13.0, MUTED)]
+    rows += [Words(short(line, int(wide / 5.4)), 11.0, MUTED) for line in picture.remarks]
+    return _block([font(row) for row in rows], wide), sum(1.3 * row.size for row in rows)
+
+
+def legend(picture: Picture, wide: float) -> tuple[str, float]:
+    """Return the legend as an HTML-like label of a width, and its height: channels, loss classes, shapes, notes."""
+    used = [CHANNELS[name] for name in CHANNELS if name in set(picture.edges["channel"])]
+    items = [(Words(_DASHES[line.style], 14.0, line.colour), Words(f" {line.label}    ", _SIZE)) for line in used]
+    rows = _wrapped(items, wide)
+    if picture.solved:
+        rows.append(_ramp())
+    verb = "was" if picture.solved else "would be"
+    sentences = [
+        *(
+            [f"Arrows run from the cause to who {verb} hurt; width: USD; strong colour: between domains."]
+            if used
+            else []
+        ),
+        "Size: gross assets.",
+        "Thick frame: exchange, plugs: protocol, tab: institution, round corners: accounts, folded corner: market.",
+    ]
+    sentences.append("r3: a tenth of it had begun by round 3." if picture.solved else "×4: leverage.")
+    notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
+    rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in [*sentences, *notes]], wide)
+    return _block(rows, wide), _ROW * len(rows)
+
+
+def _block(rows: list[str], wide: float) -> str:
+    return table(rows, f'WIDTH="{wide:.0f}"', 'ALIGN="LEFT"')
+
+
+def _wrapped(items: list[tuple[Words, ...]], wide: float) -> list[str]:
+    """Return the items in as many rows as they need."""
+    rows: list[str] = []
+    used = wide + 1.0
+    for item in items:
+        needs = sum(width(words) for words in item)
+        if used + needs > wide:
+            rows.append("")
+            used = 0.0
+        rows[-1] += "".join(font(words) for words in item)
+        used += needs
+    return rows
+
+
+def _ramp() -> str:
+    """Return the loss classes as coloured cells."""
+    cells = [f"<TD>{font(Words('Share lost, of price, equity, or buffer and liabilities:  ', _SIZE))}</TD>"]
+    for (low, _), (high, colour) in zip(RAMP[:-1], RAMP[1:], strict=True):
+        words = Words(f"  {100 * low:.0f}–{min(100 * high, 100):.0f}%  ", _SIZE, fill(high - 0.01)[1])
+        cells.append(f'<TD BGCOLOR="{colour}">{font(words)}</TD>')
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"><TR>{"".join(cells)}</TR></TABLE>'

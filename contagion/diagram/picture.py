@@ -1,0 +1,119 @@
+"""What a diagram shows, before it is text: boxes, edges and words."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from contagion import holdings
+from contagion.arrays import Labels
+from contagion.kernels import Inputs
+from contagion.kernels.accounts import Lines
+from contagion.system import System
+
+__all__ = ["SUMS", "Picture", "edges", "entities", "from_matrix", "members"]
+
+SUMS = ("members", "gross", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
+"""Columns of boxes that add up when boxes are folded into one: members; gross assets; the two sides of the share lost;
+USD sold; bad debt; liabilities and what was cut of them; depth gone and depth at the opening.
+"""
+
+
+class Picture(NamedTuple):
+    """Boxes and edges of a diagram.
+
+    ``boxes`` has name, kind (exchange, protocol, institution, market, group, shock), type (node, market, group,
+    shock), domain, home (platform or venue), asset, sort (what it is called when it is folded with its likes), column
+    (place from left to right), first (round, 0 for shocked, NaN for never), note and the columns of `SUMS`.
+    ``edges`` has cause and effect (rows of boxes), channel and usd.
+    """
+
+    boxes: pd.DataFrame
+    edges: pd.DataFrame
+    title: str
+    subtitle: str
+    solved: bool
+    columns: tuple[str, ...] = ()  # headings, left to right
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # below the title
+
+
+def members(system: System, inputs: Inputs, labels: Labels, most: int) -> holdings.Groups:
+    """Return the accounts one by one if everything fits into ``most`` boxes, else by group and platform."""
+    grouped = holdings.groups(system, inputs, labels)
+    count = len(labels.accounts)
+    if len(labels.nodes) + len(labels.markets) + count > most:
+        return grouped
+    each = np.arange(count)
+    return holdings.Groups(
+        labels.accounts, grouped.group.take(grouped.member), inputs.accounts.platform, each.astype(np.int64)
+    )
+
+
+def entities(system: System, inputs: Inputs, labels: Labels, grouped: holdings.Groups, opening: Lines) -> pd.DataFrame:
+    """Return one box for each node, market and account group, in this order, with gross assets at the opening."""
+    nodes = system.nodes.set_index("node").reindex(labels.nodes)
+    markets = system.markets.set_index("market").reindex(labels.markets)
+    domain = nodes["domain"].to_numpy(dtype=object)
+    venue = labels.nodes.get_indexer(pd.Index(markets["venue"]))
+    kinds = system.assets.set_index("asset")["kind"].reindex(markets["asset"]).to_numpy(dtype=object)
+    platform = labels.nodes.to_numpy(dtype=object)[grouped.platform]
+    hosted = np.bincount(inputs.accounts.platform, opening.gross, minlength=len(nodes))
+    lent = np.asarray(inputs.nodes.claims.sum(axis=1))
+    price = inputs.markets.price
+    traded = holdings.opening_value(inputs.positions, price, (0, 2, 3)).sum(axis=0)
+    parts = [
+        {
+            "name": labels.nodes,
+            "kind": nodes["kind"].to_numpy(dtype=object),
+            "type": "node",
+            "domain": domain,
+            "home": "",
+            "asset": "",
+            "sort": [f"other {kind}s" for kind in nodes["kind"]],
+            "members": 1.0,
+            "gross": hosted + lent + inputs.nodes.buffer,
+        },
+        {
+            "name": labels.markets,
+            "kind": "market",
+            "type": "market",
+            "domain": domain[venue],
+            "home": markets["venue"].to_numpy(dtype=object),
+            "asset": markets["asset"].to_numpy(dtype=object),
+            "sort": [f"{kind}s".replace("_", " ").replace("others", "other tokens") for kind in kinds],
+            "members": 1.0,
+            "gross": np.asarray(traded),
+        },
+        {
+            "name": grouped.names if len(grouped.names) == grouped.member.size else grouped.group,
+            "kind": "group",
+            "type": "group",
+            "domain": domain[grouped.platform],
+            "home": platform,
+            "asset": "",
+            "sort": "other accounts",
+            "members": grouped.total(np.ones(grouped.member.size)),
+            "gross": grouped.total(opening.gross),
+        },
+    ]
+    boxes = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+    return boxes.assign(**dict.fromkeys(SUMS[2:], 0.0), column=0, first=np.nan, note="")
+
+
+def edges(channel: str, cause: Any, effect: Any, usd: Any) -> pd.DataFrame:
+    """Return the edges of one channel; those without money are none."""
+    frame = pd.DataFrame({"cause": cause, "effect": effect, "channel": channel, "usd": usd})
+    return frame[frame["usd"] > 0.0].astype({"cause": "int64", "effect": "int64", "usd": "float64"})
+
+
+def from_matrix(channel: str, matrix: Any, rows: int, columns: int, transposed: bool = False) -> pd.DataFrame:
+    """Return the edges in a matrix from boxes ``rows``… to boxes ``columns``…; the other way round if transposed."""
+    entries = sparse.coo_array(matrix)
+    first: NDArray[np.int64] = rows + entries.row.astype(np.int64)
+    second: NDArray[np.int64] = columns + entries.col.astype(np.int64)
+    return edges(channel, second if transposed else first, first if transposed else second, entries.data)

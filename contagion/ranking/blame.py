@@ -1,0 +1,136 @@
+"""Who moved which price, and what that took from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse import linalg
+
+from contagion import holdings
+from contagion.frames import Parts
+from contagion.holdings import sums
+from contagion.kernels.inputs import Floats, Ints, Markets, sum_by
+
+__all__ = ["Blame", "Harm", "blame", "harm"]
+
+_BLOCK = 1024
+
+
+class Harm(NamedTuple):
+    """What price moves by sales do to those on the losing side: longs where the price falls, shorts where it rises."""
+
+    side: Floats  # (m,) 1 where sales lower the price, -1 where buying raises it
+    by_sales: Floats  # (m,) share of the price, positive
+    by_depth: Floats  # (m,) share of the price, positive
+    exposed: Floats  # (m,) USD at opening prices held on the losing side
+    exposed_groups: sparse.csr_array  # (g, m)
+
+
+class Blame(NamedTuple):
+    """What groups (g,) and the accounts on nodes (n,) did to prices."""
+
+    damage: Floats  # (g,) USD lost by other groups
+    drop: Floats  # (g,) deepest fall of one market, share of the price
+    market: Ints  # (g,) that market
+    node_drop: Floats  # (n,)
+    node_market: Ints  # (n,)
+
+
+def harm(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> Harm:
+    """Return how far sales and lost depth moved each price, and who stood on the losing side."""
+    listed = markets.reindex(parts.labels.markets)
+    side = np.where(parts.outcome.clearing.impact < 0.0, -1.0, 1.0)
+    value = sparse.diags_array(side * parts.inputs.markets.price)
+    exposed = grouped.rows(_positive((holdings.net_units(parts.inputs.positions) @ value).tocsr(), 1.0))
+    by_sales, by_depth = (np.abs(listed[name].to_numpy(dtype=np.float64)) for name in ("drop_sales", "drop_depth"))
+    return Harm(side, by_sales, by_depth, sums(exposed, 0), exposed)
+
+
+def blame(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Blame:
+    """Return the price damage of every group: its shares of pressure and lost depth, times what these did."""
+    count, nodes = len(grouped.names), len(parts.labels.nodes)
+    damage, drop, market = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.int64)
+    by_node = np.zeros((nodes, harmed.side.size))
+    if harmed.side.size:
+        for rows, share in _price_shares(parts, grouped, harmed):
+            others = harmed.exposed - harmed.exposed_groups[rows].toarray()
+            damage[rows] = (share * np.maximum(others, 0.0)).sum(axis=1)
+            falls = share * (harmed.side > 0.0)
+            market[rows] = falls.argmax(axis=1)
+            drop[rows] = falls.max(axis=1)
+            np.add.at(by_node, grouped.platform[rows], falls)
+    node_market = by_node.argmax(axis=1) if by_node.size else np.zeros(nodes, dtype=np.int64)
+    return Blame(damage, drop, market, by_node.max(axis=1, initial=0.0), node_market)
+
+
+def _price_shares(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Iterator[tuple[slice, Floats]]:
+    """Yield blocks of groups and the part of each market's price (b, m) that each of them moved, without sign."""
+    spread = _spread(parts.inputs.markets, parts.outcome.clearing.depth)
+    sides = [side for side in (1.0, -1.0) if (harmed.side == side).any()]
+    flow = _flow(parts)
+    flows = [grouped.rows(_positive(flow, side)) for side in sides]
+    totals = [spread(sums(flow, 0)[None, :]) for flow in flows]
+    left, lost = _depth_gone(parts, grouped)
+    for first in range(0, len(grouped.names), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        share = _ratio(left[rows].toarray(), lost) * harmed.by_depth
+        for side, flow, total in zip(sides, flows, totals, strict=True):
+            share += _ratio(spread(flow[rows].toarray()), total) * harmed.by_sales * (harmed.side == side)
+        yield rows, share
+
+
+def _flow(parts: Parts) -> sparse.csr_array:
+    """Return the USD (a, m) at opening prices that each account sold net in each market."""
+    sold = sparse.diags_array(parts.run.state.liquidated) @ holdings.net_units(parts.inputs.positions)
+    flow: sparse.csr_array = (sold @ sparse.diags_array(parts.inputs.markets.price)).tocsr()
+    return flow
+
+
+def _depth_gone(parts: Parts, grouped: holdings.Groups) -> tuple[sparse.csr_array, Floats]:
+    """Return the depth that each group withdrew (g, m), and all that is gone (m,), by the scenario too."""
+    markets, quotes = parts.inputs.markets, parts.inputs.quotes
+    size = (len(grouped.names), markets.price.size)
+    gone = quotes.depth * parts.run.state.withdrawn * markets.factor[quotes.market]
+    left = sparse.coo_array((gone, (grouped.member[quotes.account], quotes.market)), shape=size).tocsr()
+    full = sum_by(quotes.market, quotes.depth, size[1]) + markets.depth
+    infinite = np.isinf(full)
+    full[infinite] = 0.0
+    lost = markets.raising_factor * full - np.where(infinite, 0.0, parts.outcome.clearing.depth)
+    return left, lost
+
+
+def _positive(flow: sparse.csr_array, side: float) -> sparse.csr_array:
+    return sparse.csr_array((np.maximum(side * flow.data, 0.0), flow.indices, flow.indptr), shape=flow.shape)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part), where=np.broadcast_to(whole > 0.0, part.shape))
+
+
+def _spread(markets: Markets, depth: Floats) -> Callable[[Floats], Floats]:
+    """Return the function from sales (b, m) to the pressure (b, m) they make, x = (diag(D) + L)^-1 Q.
+
+    Where a linked component has no depth, pressure is infinite and the sum of its sales stands for it: only ratios
+    between sellers are used.
+    """
+    component = markets.component
+    total = sum_by(component, depth, depth.size)[component]
+    void = np.flatnonzero(total == 0.0)
+    inside = sparse.coo_array((np.ones(void.size), (void, component[void])), shape=(depth.size, depth.size)).tocsr()
+    coupled = np.flatnonzero(markets.linked & (total > 0.0) & np.isfinite(depth))
+    matrix = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth[coupled])
+    factor = linalg.splu(matrix.tocsc()) if coupled.size else None
+
+    def pressure(sold: Floats) -> Floats:
+        x = np.divide(sold, depth, out=np.zeros_like(sold), where=np.broadcast_to(depth > 0.0, sold.shape))
+        if void.size:
+            x[:, void] = np.asarray(sold @ inside)[:, component[void]]
+        if factor is not None:
+            x[:, coupled] = factor.solve(np.ascontiguousarray(sold[:, coupled].T)).T
+        return x
+
+    return pressure

@@ -1,0 +1,106 @@
+"""A solved scenario as a folder: tables as CSV, pictures as SVG and PNG, and a record of the run that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contagion import diagram
+from contagion.io import write_atomically
+from contagion.ranking import rank
+from contagion.scenario import Scenario
+from contagion.solution import Solution
+
+__all__ = ["record", "versions", "write_report"]
+
+_PACKAGES = ("contagion", "numpy", "scipy", "pandas", "networkx", "graphviz", "pygraphviz")
+
+
+def write_report(solution: Solution, folder: str | Path) -> list[Path]:
+    """Return the files written: the solution's tables, its ranking, two diagrams and ``run.json``.
+
+    Files are replaced one by one and never half-written; the same input writes the same bytes.
+
+    Parameters
+    ----------
+    solution : Solution
+        Solved scenario; a result that has not converged is marked as such in ``run.json``.
+    folder : str or Path
+        Where to write; made if it is not there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, frame in _tables(solution):
+        path = folder / f"{name}.csv"
+        write_atomically(path, frame.to_csv(lineterminator="\n").encode())
+        written.append(path)
+    written += diagram.render(diagram.draw(solution), folder / "cascade")
+    written += diagram.render(diagram.draw(solution.system), folder / "exposures")
+    path = folder / "run.json"
+    write_atomically(path, (json.dumps(record(solution), indent=2, allow_nan=False) + "\n").encode())
+    return [*written, path]
+
+
+def _tables(solution: Solution) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "ranking", rank(solution)
+    for name in ("markets", "accounts", "nodes", "rounds", "prices"):
+        yield name, getattr(solution, name)
+    for name in ("quotes", "liquidations", "knife_edge"):
+        yield name, getattr(solution, name).rename_axis("row")
+
+
+def record(solution: Solution) -> dict[str, Any]:
+    """Return what is needed to defend and repeat a run: versions, hashes of the input, scenario, certainty and totals."""
+    return {
+        "versions": versions(),
+        "input": {table: _digest(frame) for table, frame in solution.system.tables() if len(frame)},
+        "scenario": _plain(solution.scenario),
+        "tol": solution.tol,
+        "converged": solution.converged,
+        "rounds": len(solution.rounds),
+        "residual": _finite(solution.residual),
+        "rate": _finite(solution.rate),
+        "error_estimate": _finite(solution.error_estimate),
+        "knife_edge_accounts": len(solution.knife_edge),
+        "totals": dict(solution.totals),
+        "stock_flow": dict(solution.stock_flow),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of what it computes and draws with."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _digest(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the number of rows of a table and the SHA-256 of its CSV, as `contagion.write_system` writes it."""
+    text = frame.to_csv(index=False, lineterminator="\n")
+    return {"rows": len(frame), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _plain(scenario: Scenario) -> dict[str, Any]:
+    overrides = [
+        {"table": change.table, "where": dict(change.where), "set": dict(change.set)} for change in scenario.overrides
+    ]
+    return {
+        "name": scenario.name,
+        "description": scenario.description,
+        "shocks": dict(scenario.shocks),
+        "depth": dict(scenario.depth),
+        "arbitrage": scenario.arbitrage,
+        "losses": dict(scenario.losses),
+        "override": overrides,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,148 @@
+"""Every script in examples/ runs, and the real Aave accounts give the figures of their source."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import contagion as ct
+from tests import oracle
+from tests.test_oracle import compare
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+AAVE = ROOT / "examples" / "aave_accounts.py"
+DATA = Path(os.environ.get("CONTAGION_AAVE_DATA", ROOT / "../shared/data/aave-v3-steth-2023"))
+
+needs_data = pytest.mark.skipif(
+    not (DATA / "steth_aave_v3.csv").is_file(),
+    reason=f"no steth_aave_v3.csv in {DATA}: set CONTAGION_AAVE_DATA to the folder data of "
+    "github.com/lidofinance/aave-liquidation-model",
+)
+
+
+def run(script: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", str(script), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("script", [path for path in EXAMPLES if path != AAVE], ids=lambda path: path.stem)
+def test_example_runs(script: Path, tmp_path: Path) -> None:
+    done = run(script, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) >= 4, "a table and a sentence"
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.stem)
+def test_example_asks_one_question_in_few_lines(script: Path) -> None:
+    text = script.read_text("utf-8")
+    docstring = text.split('"""')[1]
+    assert docstring.count("Question: ") == docstring.count("Answer: ") == 1
+    assert len(text.splitlines()) <= (60 if script != AAVE else 300)
+
+
+def test_there_are_enough_examples() -> None:
+    assert len(EXAMPLES) >= 6
+
+
+def test_aave_example_says_what_is_missing(tmp_path: Path) -> None:
+    done = run(AAVE, tmp_path, str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    assert "github.com/lidofinance/aave-liquidation-model" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    spec = util.spec_from_file_location("aave_accounts", AAVE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return pd.read_csv(DATA / "steth_aave_v3.csv", index_col=0)
+
+
+@pytest.fixture(scope="module")
+def system(example: ModuleType) -> ct.System:
+    built: ct.System = example.build(*example.read_accounts(DATA))
+    return built
+
+
+@pytest.fixture(scope="module")
+def first(example: ModuleType, system: ct.System) -> pd.DataFrame:
+    found: pd.DataFrame = example.first_round(system)
+    return found
+
+
+@needs_data
+def test_stored_health_factors_are_reproduced(system: ct.System, raw: pd.DataFrame) -> None:
+    accounts = ct.solve(system).accounts.loc[raw["user"]]
+    assert len(accounts) == 502
+    np.testing.assert_allclose(accounts["health"], raw["healthf"], rtol=1e-9)
+    np.testing.assert_allclose(accounts["gross_assets_before"], raw["collateral"], rtol=1e-12)
+    np.testing.assert_allclose(accounts["debt_before"], raw["debt"], rtol=1e-12)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("shock", "accounts", "debt"),
+    [
+        ("all collateral and ETH debts -30 %", 56, 53.81e6),
+        ("all collateral -5 %", 19, 34.82e6),
+        ("all collateral -10 %", 63, 143.07e6),
+        ("wstETH -10 %", 59, 138.28e6),
+    ],
+)
+def test_first_round_is_that_of_the_source(first: pd.DataFrame, shock: str, accounts: int, debt: float) -> None:
+    assert first.loc[shock, "accounts"] == accounts
+    assert first.loc[shock, "debt"] == pytest.approx(debt, abs=5e3)
+
+
+@needs_data
+def test_first_round_agrees_with_arithmetic_on_the_raw_columns(first: pd.DataFrame, raw: pd.DataFrame) -> None:
+    collateral = raw["collateral"] - 0.1 * np.minimum(raw["collateral_steth_calc"], raw["collateral"])
+    below = collateral * raw["threshold"] / 1e4 < raw["debt"]
+    assert first.loc["wstETH -10 %", "accounts"] == below.sum()
+    assert first.loc["wstETH -10 %", "debt"] == pytest.approx(raw["debt"][below].sum(), rel=1e-9)
+
+
+@needs_data
+def test_sales_make_every_shock_worse(example: ModuleType, system: ct.System, first: pd.DataFrame) -> None:
+    fixed = example.summary(example.feedback(system))
+    assert (fixed["accounts"] > first["accounts"]).all()
+    assert (fixed["wstETH_drop_by_sales"] > 0.0).all()
+
+
+@needs_data
+def test_fixed_point_of_real_accounts_is_that_of_the_slow_solver(example: ModuleType, system: ct.System) -> None:
+    shocks = example.FIRST_ROUND["wstETH -10 %"]
+    tables = {
+        table: [{str(name): cell for name, cell in row.items() if cell == cell and cell != ""} for row in rows]
+        for table, rows in ((table, frame.to_dict("records")) for table, frame in system.tables())
+    }
+    compare(ct.solve(system, ct.Scenario(shocks=shocks)), oracle.solve(tables, {"shocks": shocks}), "aave")
+
+
+@needs_data
+def test_script_writes_tables_and_a_diagram(tmp_path: Path) -> None:
+    done = run(AAVE, tmp_path, str(DATA), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "502 accounts" in done.stdout
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    expected = {"first_round.csv", "fixed_point.csv", "ranking.csv", "accounts.csv", "markets.csv", "nodes.csv"}
+    assert expected | {"contagion.svg", "contagion.png", "system"} <= written
+    assert ct.read_system(tmp_path / "out" / "system").positions["quantity"].gt(0.0).all()

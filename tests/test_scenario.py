@@ -1,0 +1,139 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contagion import InputError, Override, Scenario, System, read_scenario
+
+TOML = """
+name = "What if"
+description = "The platform reads the market price"
+arbitrage = 0.1
+
+[shocks]
+BTC = 0.12
+"Binance:USDe" = 0.3
+
+[depth]
+Binance = 0.5
+
+[losses]
+fund = 1e6
+
+[[override]]
+table = "oracles"
+where = { platform = "Aave", asset = "USDe" }
+set = { market = "Binance:USDe", value = "" }
+"""
+
+
+def system() -> System:
+    oracles = {"platform": ["Aave", "Aave"], "asset": ["USDe", "BTC"], "value": [1.0, 5.0]}
+    nodes = {"node": ["Aave", "fund"], "buffer": [1.0, 2.0], "liabilities": [math.nan, 3.0], "kind": ["protocol", ""]}
+    return System(nodes=pd.DataFrame(nodes), oracles=pd.DataFrame(oracles))
+
+
+def test_a_file_holds_everything(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text("\ufeff" + TOML, "utf-8")
+    scenario = read_scenario(str(path))
+    assert scenario == Scenario(
+        shocks={"BTC": 0.12, "Binance:USDe": 0.3},
+        depth={"Binance": 0.5},
+        arbitrage=0.1,
+        losses={"fund": 1e6},
+        overrides=(
+            Override("oracles", {"platform": "Aave", "asset": "USDe"}, {"market": "Binance:USDe", "value": ""}),
+        ),
+        name="What if",
+        description="The platform reads the market price",
+    )
+    oracles = scenario.apply(system()).oracles
+    assert oracles["market"].tolist() == ["Binance:USDe", ""]
+    assert np.isnan(oracles["value"][0])
+    assert oracles["value"][1] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shoks = 1", r"unknown key 'shoks' \(did you mean 'shocks'\?\); allowed: name, description"),
+        ("a:b = 1", "not a readable TOML file: .*; quote keys that hold a colon"),
+        ("[shocks]\nBTC = 'much'", r"scenario: shocks\['BTC'\] is 'much'; give a number"),
+        ("shocks = 0.1", "scenario: shocks is 0.1; give a mapping of name to number"),
+        ("arbitrage = 'none'", "scenario: arbitrage is 'none'; give a factor"),
+        ("name = 5", "scenario: name is 5; give text"),
+        ("[[override]]\ntable = 'nodes'", "override 1 must hold exactly a table, and what to look for"),
+        ("override = 5", "override 1 must hold exactly"),
+        ("[[override]]\ntable = 'nodes'\nwhere = 'x'\nset = {kind = ''}", "override 1 must hold exactly"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_scenario(path)
+
+
+def test_an_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file; give a scenario in TOML"):
+        read_scenario(tmp_path / "absent.toml")
+
+
+def test_all_wrong_parts_are_named_together() -> None:
+    values: dict[str, Any] = {"a": True, "b": math.nan, "c": None}
+    with pytest.raises(InputError) as caught:
+        Scenario(shocks=values, arbitrage=math.nan, overrides=("x",))  # type: ignore[arg-type]
+    assert len(caught.value.problems) == 5
+    assert "override 'x' is not an Override" in str(caught.value)
+
+
+def test_numbers_of_numpy_are_numbers_and_keys_are_text_in_order() -> None:
+    scenario = Scenario(shocks={"b": np.float64(0.5), "a": np.int64(0)}, losses={7: 1})  # type: ignore[dict-item]
+    assert list(scenario.shocks.items()) == [("a", 0.0), ("b", 0.5)]
+    assert scenario.losses == {"7": 1.0}
+
+
+def test_repr_shows_what_differs_from_calm() -> None:
+    assert repr(Scenario()) == "Scenario()"
+    assert repr(Scenario(name="x", depth={"BTC": 2})) == "Scenario(name='x', depth={'BTC': 2.0})"
+
+
+def test_overrides_are_applied_in_order_and_change_nothing_in_place() -> None:
+    before = system()
+    first = Override("nodes", {"node": "fund"}, {"buffer": 7, "kind": "exchange"})
+    second = Override("nodes", {"buffer": 7}, {"buffer": "", "kind": ""})
+    assert first.apply(before).nodes["buffer"].tolist() == [1.0, 7.0]
+    after = Scenario(overrides=[first, second]).apply(before)  # type: ignore[arg-type]
+    assert after.nodes["buffer"].tolist() == [1.0, 0.0]
+    assert after.nodes["kind"].tolist() == ["protocol", "institution"]
+    assert before == system()
+
+
+def test_an_empty_where_value_matches_empty_cells() -> None:
+    nodes = Override("nodes", {"liabilities": ""}, {"liabilities": 9}).apply(system()).nodes
+    assert nodes["liabilities"].tolist() == [9.0, 3.0]
+    oracles = Override("oracles", {"market": ""}, {"value": 2.0}).apply(system()).oracles
+    assert oracles["value"].tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (Override("node", {"node": "x"}, {"buffer": 1}), r"there is no table 'node' \(did you mean 'nodes'\?\)"),
+        (Override("nodes", {"nod": "x"}, {"buffer": 1}), r"no column 'nod' \(did you mean 'node'"),
+        (Override("nodes", {"node": "Aave"}, {"bufer": 1}), r"no column 'bufer' \(did you mean 'buffer'\?\)"),
+        (Override("nodes", {"node": "Aave"}, {"buffer": "x"}), "buffer = 'x' is not a number; give >=0"),
+        (Override("nodes", {}, {"buffer": 1}), "give both `where` and `set`"),
+        (Override("nodes", {"node": "Aave"}, {}), "give both `where` and `set`"),
+        (Override("nodes", {"node": "aave"}, {"buffer": 1}), r"no row where node = 'aave' \(did you mean 'Aave'\?\)"),
+        (Override("nodes", {"node": "Aave", "buffer": 2}, {"buffer": 1}), "no row where node = 'Aave' and buffer = 2"),
+        (Override("nodes", {"kind": "protocol", "node": "fund"}, {"buffer": 1}), "fund'; add the row to the table"),
+    ],
+)
+def test_overrides_that_fit_nothing(override: Override, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        override.apply(system())
