@@ -502,8 +502,8 @@ def restore(shortfall: float, value: float) -> float:
 def funded_surplus(node: Row, line: Numbers, level: float) -> float:
     """Return S(level) with the funds received, as what was asked for less what is still missing.
 
-    A call that is met in full leaves its target exactly; adding the funds to W would leave it within rounding only, and an ulp
-    below the liquidation level is a breach.
+    A call that is met in full leaves its target exactly; adding the funds to W would leave it within rounding only,
+    and an ulp below the liquidation level is a breach.
     """
     margin = surplus(node, line, level)
     return (margin + line["asked"]) - line["missing"] if line["received"] > 0.0 else margin

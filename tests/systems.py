@@ -19,6 +19,11 @@ def to_scenario(scenario: dict[str, Any]) -> ct.Scenario:
     return ct.Scenario(**scenario)
 
 
+def loose(frame: Any) -> Any:
+    """Return the frame itself, without the opinion of pandas' stubs on what a cell may hold."""
+    return frame
+
+
 def draw(seed: int, shorts: bool = True) -> tuple[ct.System, ct.Scenario]:
     tables, scenario = random_tables(np.random.default_rng(seed), shorts=shorts)
     return to_system(tables), to_scenario(scenario)

@@ -42,4 +42,4 @@ def test_public_functions_are_documented() -> None:
         item = getattr(ct, name)
         assert inspect.getdoc(item), name
         if inspect.isfunction(item):
-            assert "Returns" in inspect.getdoc(item) or "Raises" in inspect.getdoc(item), name
+            assert "Returns" in str(inspect.getdoc(item)) or "Raises" in str(inspect.getdoc(item)), name

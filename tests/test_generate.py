@@ -1,5 +1,7 @@
 """Synthetic systems: valid, seeded, alike at any size."""
 
+from typing import Any
+
 import pytest
 
 import contagion as ct
@@ -44,6 +46,6 @@ def test_long_only_has_no_shorts() -> None:
 
 
 @pytest.mark.parametrize("size", [{"accounts": 0}, {"assets": 0}])
-def test_nothing_to_generate(size: dict[str, int]) -> None:
+def test_nothing_to_generate(size: dict[str, Any]) -> None:
     with pytest.raises(ct.InputError, match="at least one of each"):
         generate.system(**size)

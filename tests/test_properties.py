@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,8 @@ def at_least(high: ct.Solution, low: ct.Solution, slack: float = 1e-9) -> None:
 def isotone(seed: int) -> tuple[ct.System, ct.Scenario]:
     """Return a long-only system without the two links that break the order even there (docs/decisions/0008).
 
-    A node's loss on an account that it owns falls when the account sells above the terminal mark, and the deficit of a closed
-    account falls when a larger call brings it more money.
+    A node's loss on an account that it owns falls when the account sells above the terminal mark, and the deficit of
+    a closed account falls when a larger call brings it more money.
     """
     system, scenario = draw(seed, shorts=False)
     accounts = system.accounts
@@ -142,7 +143,7 @@ def test_4_names_do_not_matter(seed: int) -> None:
     old = pd.concat([getattr(system, table)[key] for table, key in named]).to_numpy(dtype=object)
     new = dict(zip(old, (f"n{i}" for i in rng.permutation(old.size)), strict=True))
     renamed = ct.System(**{name: rename(table, new) for name, table in system.tables()})
-    parts = {
+    parts: dict[str, Any] = {
         part: {new[key]: value for key, value in getattr(scenario, part).items()}
         for part in ("shocks", "depth", "losses")
     }

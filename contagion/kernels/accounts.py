@@ -155,10 +155,10 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
 def fund(funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats) -> Floats:
     """Raise the cash that called accounts need, source by source, and return the share of each account drawn.
 
-    Adds to ``received`` and ``given`` and takes from ``need`` in place. Money is asked for in the order of the rows; each source gives what
-    it still has, and one that is asked for more than it has is closed in full, so that funding is isotone. The loop
-    is sequential by nature (what one caller takes the next cannot have) and runs over the rows of called accounts
-    only.
+    Adds to ``received`` and ``given`` and takes from ``need`` in place. Money is asked for in the order of the rows;
+    each source gives what it still has, and one that is asked for more than it has is closed in full, so that funding
+    is isotone. The loop is sequential by nature (what one caller takes the next cannot have) and runs over the rows
+    of called accounts only.
     """
     exhausted = np.zeros(need.size, dtype=np.bool_)
     for row in np.flatnonzero(need[funded] > 0.0):

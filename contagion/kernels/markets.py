@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
 from contagion import channels
 from contagion.kernels.inputs import Floats, Markets, Quotes, sum_by
 
