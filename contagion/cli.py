@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import contagion as ct
 from contagion import diagram, report
+from contagion.diagram.money import percent, usd
 from contagion.review import review
 
 BAD_INPUT, NOT_CONVERGED = 1, 3
@@ -26,6 +29,21 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "rank": str,
+    "type": str,
+    "loss_passed_on": usd,
+    "own_loss": usd,
+    "usd_sold": usd,
+    "deficit_caused": usd,
+    "price_drop_caused": percent,
+    "share_liquidated": percent,
+    "leverage_before": "×{:.1f}".format,
+    "leverage_after": "×{:.1f}".format,
+    "first_round": str,
+}
+"""Columns of the ranking that a terminal has room for, and how a value is written."""
 
 Folder = Annotated[Path, typer.Argument(help="Folder of CSV or Parquet tables, or an Excel workbook.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="Scenario in TOML.")]
@@ -60,8 +78,10 @@ def demo(
         solution = _solve(system, scenario)
         failed |= not solution.converged
         _show(console, solution, top)
-        report.write_report(solution, out / name)
-    console.print(f"Tables, diagrams and run.json: {out}/<scenario>/ (look at {out}/{next(iter(scenarios))}/cascade.svg)")
+        report.write_report(solution, out / name, _watched())
+    console.print(
+        f"Tables, diagrams and run.json: {out}/<scenario>/ (look at {out}/{next(iter(scenarios))}/cascade.svg)"
+    )
     _end(failed)
 
 
@@ -78,8 +98,8 @@ def check(
     console = Console()
     warnings = review(changed)
     console.print(f"{system!r}: no problems, {len(warnings)} warnings")
-    if len(warnings):
-        console.print(_table(warnings.head(20)))
+    for text in warnings.head(20)["text"]:
+        console.print(f"  - {text}", markup=False, highlight=False)
 
 
 @app.command()
@@ -88,7 +108,7 @@ def solve(folder: Folder, scenario: ScenarioFile, out: Out = Path("contagion-out
     solution = _solve(ct.read_system(folder), ct.read_scenario(scenario))
     console = Console()
     _show(console, solution, top)
-    report.write_report(solution, out)
+    report.write_report(solution, out, _watched())
     console.print(f"Tables, diagrams and run.json: {out}")
     _end(not solution.converged)
 
@@ -111,8 +131,12 @@ def rank(
 @app.command()
 def draw(
     folder: Folder,
-    scenario: Annotated[Path | None, typer.Argument(help="Scenario in TOML; without it the exposures are drawn.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="File without ending; .svg and .png are written.")] = Path("contagion"),
+    scenario: Annotated[
+        Path | None, typer.Argument(help="Scenario in TOML; without it the exposures are drawn.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="File without ending; .svg and .png are written.")] = Path(
+        "contagion"
+    ),
 ) -> None:
     """Draw the exposures of a system, or the cascade of a scenario."""
     system = ct.read_system(folder)
@@ -139,7 +163,12 @@ def doctor() -> None:
 
 
 def _solve(system: ct.System, scenario: ct.Scenario) -> ct.Solution:
-    return ct.solve(system, scenario, on_failure="return", progress=sys.stderr.isatty())
+    return ct.solve(system, scenario, on_failure="return", progress=_watched())
+
+
+def _watched() -> bool:
+    """Return whether somebody looks at the terminal."""
+    return sys.stderr.isatty()
 
 
 def _end(failed: bool) -> None:
@@ -151,27 +180,20 @@ def _end(failed: bool) -> None:
 def _show(console: Console, solution: ct.Solution, top: int) -> None:
     totals = solution.totals
     certainty = "converged" if solution.converged else "[bold red]NOT CONVERGED[/]"
-    console.print()
     console.print(
-        f"[bold]{solution.scenario.name or 'scenario'}[/]: loss {diagram.money(totals['loss'])}, "
-        f"liquidated {diagram.money(totals['liquidated'])}, unpaid {diagram.money(totals['deficit'])}, "
-        f"hidden bad debt {diagram.money(totals['hidden_bad_debt'])}; {certainty} in {len(solution.rounds)} rounds "
-        f"(residual {solution.residual:.0e}, rate {solution.rate:.2f})"
+        f"\n[bold]{escape(solution.scenario.name or 'scenario')}[/]: loss {usd(totals['loss'])}, liquidated "
+        f"{usd(totals['liquidated'])}, unpaid {usd(totals['deficit'])}, hidden bad debt {usd(totals['hidden_bad_debt'])}; "
+        f"{certainty} in {len(solution.rounds)} rounds (residual {solution.residual:.0e}, rate {solution.rate:.2f})"
     )
-    console.print(_table(ct.rank(solution).head(top).reset_index()))
-
-
-def _table(frame: pd.DataFrame) -> Table:
-    """Return a frame as a terminal table with readable money."""
+    ranking = ct.rank(solution)
+    shown = ranking.head(top)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in frame.columns:
-        table.add_column(str(name).replace("_", " "), justify="left" if frame[name].dtype.kind in "OU" else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
-    return table
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else diagram.money(value) if abs(value) >= 1e3 else f"{value:.3g}"
-    return str(value)
+    table.add_column("name", no_wrap=True)
+    for column in _SHOWN:
+        table.add_column(column.replace("_", " "), justify="right")
+    for name, row in zip(shown.index, shown[list(_SHOWN)].itertuples(index=False), strict=True):
+        cells = zip(row, _SHOWN.values(), strict=True)
+        table.add_row(escape(str(name)), *("" if pd.isna(value) else write(value) for value, write in cells))
+    console.print(table)
+    if len(ranking) > top:
+        console.print(f"… and {len(ranking) - top} more")

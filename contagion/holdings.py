@@ -60,7 +60,7 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
 
 
 def net_units(positions: Positions) -> sparse.csr_array:
-    """Return the units (a, m) that accounts hold net in each market, along their platforms' routes; negative if owed."""
+    """Return the units (a, m) that accounts hold net in each market, along platforms' routes; negative if owed."""
     sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
     return _by_market(positions, sign, np.ones(positions.route.shape[1]))
 

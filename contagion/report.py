@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from contagion import diagram
 from contagion.io import write_atomically
@@ -19,12 +21,12 @@ from contagion.ranking import rank
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 
-__all__ = ["record", "versions", "write_report"]
+__all__ = ["record", "versions", "write_report", "write_table"]
 
 _PACKAGES = ("contagion", "numpy", "scipy", "pandas", "networkx", "graphviz", "pygraphviz")
 
 
-def write_report(solution: Solution, folder: str | Path) -> list[Path]:
+def write_report(solution: Solution, folder: str | Path, progress: bool = False) -> list[Path]:
     """Return the files written: the solution's tables, its ranking, two diagrams and ``run.json``.
 
     Files are replaced one by one and never half-written; the same input writes the same bytes.
@@ -35,31 +37,44 @@ def write_report(solution: Solution, folder: str | Path) -> list[Path]:
         Solved scenario; a result that has not converged is marked as such in ``run.json``.
     folder : str or Path
         Where to write; made if it is not there.
+    progress : bool
+        Whether to show on stderr how far the writing is.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, frame in _tables(solution):
-        path = folder / f"{name}.csv"
-        write_atomically(path, frame.to_csv(lineterminator="\n").encode())
-        written.append(path)
-    written += diagram.render(diagram.draw(solution), folder / "cascade")
-    written += diagram.render(diagram.draw(solution.system), folder / "exposures")
+    written = [write_table(table(), folder / f"{name}.csv") for name, table in _shown(_tables(solution), progress)]
+    written += diagram.render(diagram.draw(solution), folder / "cascade", ("svg", "png"))
+    written += diagram.render(diagram.draw(solution.system), folder / "exposures", ("svg", "png"))
     path = folder / "run.json"
     write_atomically(path, (json.dumps(record(solution), indent=2, allow_nan=False) + "\n").encode())
     return [*written, path]
 
 
-def _tables(solution: Solution) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield "ranking", rank(solution)
-    for name in ("markets", "accounts", "nodes", "rounds", "prices"):
-        yield name, getattr(solution, name)
-    for name in ("quotes", "liquidations", "knife_edge"):
-        yield name, getattr(solution, name).rename_axis("row")
+def write_table(frame: pd.DataFrame, path: Path) -> Path:
+    """Return the CSV file that holds a table; numbers are written so that they read back exactly."""
+    write_atomically(path, frame.to_csv(lineterminator="\n").encode())
+    return path
+
+
+def _tables(solution: Solution) -> dict[str, Callable[[], pd.DataFrame]]:
+    """Return what makes each table; made one by one, since a million accounts fill memory."""
+    named = ("markets", "accounts", "nodes", "rounds", "prices")
+    rows = ("quotes", "liquidations", "knife_edge")
+    return (
+        {"ranking": partial(rank, solution)}
+        | {name: partial(getattr, solution, name) for name in named}
+        | {name: lambda name=name: getattr(solution, name).rename_axis("row") for name in rows}
+    )
+
+
+def _shown(
+    tables: dict[str, Callable[[], pd.DataFrame]], progress: bool
+) -> Iterable[tuple[str, Callable[[], pd.DataFrame]]]:
+    return tqdm(tables.items(), desc="tables", unit="", disable=not progress)
 
 
 def record(solution: Solution) -> dict[str, Any]:
-    """Return what is needed to defend and repeat a run: versions, hashes of the input, scenario, certainty and totals."""
+    """Return what defends and repeats a run: versions, hashes of the input, scenario, certainty and totals."""
     return {
         "versions": versions(),
         "input": {table: _digest(frame) for table, frame in solution.system.tables() if len(frame)},

@@ -32,8 +32,8 @@ def draw(subject: System | Solution, most: int = 40) -> graphviz.Digraph:
     subject : System or Solution
         What to draw.
     most : int
-        Boxes that a page holds. If there are more nodes, markets and accounts, accounts are drawn by group and platform,
-        markets of one asset that fell alike together, and small boxes as "other …"; counts and money add up.
+        Boxes that a page holds. If there are more nodes, markets and accounts, accounts are drawn by group and
+        platform, markets of one asset that fell alike together, and small boxes as "other …"; counts and money add up.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def draw(subject: System | Solution, most: int = 40) -> graphviz.Digraph:
     >>> from contagion import generate
     >>> system, fall = generate.system(accounts=100, assets=5)
     >>> picture = draw(system)
-    >>> picture.source.splitlines()[0], picture.source.count("\\tgroup") > 3
+    >>> picture.source.splitlines()[0], "CeFi" in picture.source
     ('digraph contagion {', True)
     """
     if isinstance(subject, Solution):

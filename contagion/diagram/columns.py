@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -39,8 +41,9 @@ def by_round(picture: Picture) -> Picture:
 
 
 def split(picture: Picture) -> Picture:
-    """Return the picture with columns in two where a lane would hold more than eleven boxes below each other: those with
-    the most money on their edges stand on the right.
+    """Return the picture with columns in two where a lane would hold more than eleven boxes below each other.
+
+    Those with the most money on their edges stand on the right.
     """
     boxes, edges = picture.boxes, picture.edges
     traffic = pd.Series(0.0, index=boxes.index)
@@ -50,7 +53,8 @@ def split(picture: Picture) -> Picture:
     place = keys.groupby(["column", "domain"]).cumcount().reindex(boxes.index)
     tallest = boxes.groupby(["column", "domain"])["name"].transform("size")
     half = ((tallest > _TALLEST) & (place >= (tallest + 1) // 2)).to_numpy()
-    column, headings = np.empty(len(boxes), dtype=np.int64), []
+    headings: list[str] = []
+    column = np.empty(len(boxes), dtype=np.int64)
     for number, heading in enumerate(picture.columns):
         here = (boxes["column"] == number).to_numpy()
         if (here & half).any():
@@ -67,7 +71,7 @@ def _bounds(keys: np.ndarray, counts: np.ndarray) -> list[int]:
     middle = [n for n in range(keys.size) if n not in fixed]
     groups = [[n] for n in middle]
     while len(groups) > 1:
-        heights = [sum(counts[n] for n in a + b) for a, b in zip(groups[:-1], groups[1:], strict=True)]
+        heights = [sum(counts[n] for n in a + b) for a, b in pairwise(groups)]
         best = int(np.argmin(heights))
         if len(groups) <= _COLUMNS - 2 and heights[best] > _TALL:
             break

@@ -13,7 +13,7 @@ from contagion.diagram.layout import MARGIN, Layout, arrange
 from contagion.diagram.legend import legend, title
 from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.money import usd
-from contagion.diagram.picture import Picture
+from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import Point, Route, routes
 from contagion.diagram.style import CHANNELS, DOMAINS, FONT, INK, MUTED, SHAPES, fill
 
@@ -47,7 +47,8 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     import graphviz
 
     picture = _ordered(picture)
-    drawn = [_Box(box, picture.solved, scale) for box, scale in zip(*_scales(picture.boxes), strict=True)]
+    rows = picture.boxes.itertuples(index=False)
+    drawn = [_Box(box, picture.solved, scale) for box, scale in zip(rows, _scales(picture.boxes), strict=True)]
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
     layout = arrange(picture.boxes, picture.edges, sizes, _TOP)
     page = max(layout.right, _NARROWEST)
@@ -120,11 +121,11 @@ def _ids(boxes: pd.DataFrame) -> list[str]:
     return [f"{kind}{n}" for kind, n in zip(boxes["type"], number, strict=True)]
 
 
-def _scales(boxes: pd.DataFrame) -> tuple[list[Any], list[float]]:
-    """Return the boxes and the root of their gross assets over the largest."""
-    largest = float(boxes["gross"].max()) if len(boxes) else 0.0
-    rows = list(boxes.itertuples(index=False))
-    return rows, [math.sqrt(box.gross / largest) if largest > 0.0 else 0.0 for box in rows]
+def _scales(boxes: pd.DataFrame) -> list[float]:
+    """Return the root of each box's gross assets over the largest."""
+    gross = boxes["gross"].to_numpy(dtype=np.float64)
+    largest = float(gross.max(initial=0.0))
+    return [math.sqrt(value / largest) if largest > 0.0 else 0.0 for value in gross.tolist()]
 
 
 class _Box:
@@ -158,7 +159,7 @@ class _Box:
 
 
 def _headings(graph: graphviz.Digraph, picture: Picture, layout: Layout, flip: _Flip) -> None:
-    """Write the headings of the columns, and a thin line across each lane's top edge is left to the clusters."""
+    """Write the headings of the columns."""
     for number, heading in enumerate(picture.columns[: len(layout.columns)]):
         if heading:
             middle = sum(layout.columns[number]) / 2.0
@@ -210,34 +211,34 @@ def _arrows(graph: graphviz.Digraph, picture: Picture, layout: Layout, ids: list
     boxes, edges = picture.boxes, picture.edges
     if edges.empty:
         return
-    found = routes(boxes, edges, layout)
-    money = edges["usd"].where(edges["channel"] != "shock", 0.0)
+    found, listed = routes(boxes, edges, layout), arrows(edges)
+    money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
     taken: list[tuple[float, float, float, float]] = []
-    places = {row: _free_place(found[row], edges["usd"].iat[row], taken) for row in _labelled(edges)}
+    places = {row: _free_place(found[row], listed[row].usd, taken) for row in _labelled(edges)}
     domain = boxes["domain"].to_numpy(dtype=object)
-    for row in np.lexsort((np.arange(len(edges)), -money.to_numpy())):
-        edge = edges.iloc[row]
-        ends = {domain[edge["cause"]], domain[edge["effect"]]} - {""}
-        looks = _line(edge["channel"], edge["usd"], math.sqrt(min(edge["usd"] / widest, 1.0)), len(ends) > 1)
-        at = places.get(int(row))
+    for row in np.lexsort((np.arange(len(edges)), -money)).tolist():
+        edge = listed[row]
+        across = len({domain[edge.cause], domain[edge.effect]} - {""}) > 1
+        looks = _line(edge, math.sqrt(min(edge.usd / widest, 1.0)), across)
+        at = places.get(row)
         if at is not None:
-            looks |= {"label": _money(edge["usd"], edge["channel"], len(ends) > 1), "lp": flip(*at)}
-        graph.edge(ids[edge["cause"]], ids[edge["effect"]], pos=_curve(found[row], flip), **looks)
+            looks |= {"label": _money(edge, across), "lp": flip(*at)}
+        graph.edge(ids[edge.cause], ids[edge.effect], pos=_curve(found[row], flip), **looks)
 
 
 def _curve(route: Route, flip: _Flip) -> str:
     return f"e,{flip(*route.tip)} " + " ".join(flip(*point) for point in route.curve)
 
 
-def _line(channel: str, amount: float, scale: float, across: bool) -> dict[str, str]:
-    line = CHANNELS[channel]
+def _line(edge: Arrow, scale: float, across: bool) -> dict[str, str]:
+    line = CHANNELS[edge.channel]
     thick = 0.7 + (line.widest - 0.7) * scale
     return {
         "color": line.colour if across else f"{line.colour}70",
         "style": line.style,
         "penwidth": f"{thick + 0.5 * across:.2f}",
-        "tooltip": plain(f"{line.label}: {usd(amount)}"),
+        "tooltip": plain(f"{line.label}: {usd(edge.usd)}"),
     }
 
 
@@ -260,6 +261,6 @@ def _free_place(route: Route, amount: float, taken: list[tuple[float, float, flo
     return None
 
 
-def _money(amount: float, channel: str, across: bool) -> str:
-    words = Words(usd(amount), 9.5, CHANNELS[channel].ink or CHANNELS[channel].colour, bold=across)
-    return table([font(words)], 'BGCOLOR="#ffffffc8"')
+def _money(edge: Arrow, across: bool) -> str:
+    line = CHANNELS[edge.channel]
+    return table([font(Words(usd(edge.usd), 9.5, line.ink or line.colour, bold=across))], 'BGCOLOR="#ffffffc8"')

@@ -8,10 +8,10 @@ from scipy import sparse
 
 from contagion import holdings
 from contagion.arrays import Labels, lower
-from contagion.diagram.money import usd
-from contagion.diagram.picture import Picture, edges, entities, from_matrix, members
+from contagion.diagram import money
+from contagion.diagram.picture import Picture, edges, entities, from_matrix, members, summed
 from contagion.kernels import Inputs
-from contagion.kernels.inputs import COLLATERAL, DEBT, LONG, SHORT, Floats
+from contagion.kernels.inputs import COLLATERAL, LONG, SHORT, Floats
 from contagion.kernels.rounds import opening_lines
 from contagion.scenario import Scenario
 from contagion.system import System
@@ -44,8 +44,8 @@ def exposures(system: System, most: int) -> Picture:
         _oracles(system, inputs, labels, nodes),
     ]
     subtitle = (
-        f"{usd(float(opening.gross.sum()))} gross assets in {len(labels.accounts):,} accounts, "
-        f"{usd(float(np.maximum(opening.equity, 0.0).sum()))} equity"
+        f"{money.usd(float(opening.gross.sum()))} gross assets in {len(labels.accounts):,} accounts, "
+        f"{money.usd(float(np.maximum(opening.equity, 0.0).sum()))} equity"
     )
     return Picture(boxes, pd.concat(frames, ignore_index=True), "Exposures", subtitle, False, _COLUMNS)
 
@@ -70,19 +70,19 @@ def _claims(inputs: Inputs, grouped: holdings.Groups, equity: Floats, group: int
     return [
         from_matrix("claim", inputs.nodes.claims, 0, 0, transposed=True),
         from_matrix("claim", grouped.rows(given.claims), group, 0, transposed=True),
-        _summed(edges("owned", group + member[owned], given.owner[owned], worth[owned])),
-        _summed(edges("funding", group + pairs[0], group + member[pairs[1]], worth[pairs[1]])),
+        summed(edges("owned", group + member[owned], given.owner[owned], worth[owned])),
+        summed(edges("funding", group + pairs[0], group + member[pairs[1]], worth[pairs[1]])),
     ]
 
 
 def _markets(inputs: Inputs, grouped: holdings.Groups, market: int, group: int) -> list[pd.DataFrame]:
     """Return quotes (accounts to market), arbitrage between markets, pegs and issuers of what is held."""
     quotes, markets = inputs.quotes, inputs.markets
-    links = sparse.triu(-markets.laplacian, 1)
-    held = np.asarray(holdings.opening_value(inputs.positions, markets.price, (COLLATERAL, LONG, SHORT)).sum(axis=0))
+    links = sparse.triu(-markets.laplacian, 1).tocsr()
+    held = holdings.sums(holdings.opening_value(inputs.positions, markets.price, holdings.ASSETS), 0)
     pegged, issued = np.flatnonzero(markets.pegged_to >= 0), np.flatnonzero(markets.issuer >= 0)
     return [
-        _summed(edges("quote", group + grouped.member[quotes.account], market + quotes.market, quotes.depth)),
+        summed(edges("quote", group + grouped.member[quotes.account], market + quotes.market, quotes.depth)),
         from_matrix("arbitrage", links, market, market),
         edges("peg", market + markets.pegged_to[pegged], market + pegged, held[pegged]),
         edges("peg", markets.issuer[issued], market + issued, held[issued]),
@@ -92,17 +92,13 @@ def _markets(inputs: Inputs, grouped: holdings.Groups, market: int, group: int) 
 def _oracles(system: System, inputs: Inputs, labels: Labels, market: int) -> pd.DataFrame:
     """Return which platforms read the price of another venue's market: the value of the positions that it prices."""
     positions = inputs.positions
-    units = positions.quantity.sum(axis=0)
+    units = holdings.sums(positions.quantity, 0)
     read = sparse.diags_array(units) @ positions.oracle[positions.pair] @ sparse.diags_array(inputs.markets.price)
-    entries = sparse.coo_array(read)
-    platform = labels.columns["platform"].to_numpy()[entries.row]
+    column, source, usd = holdings.entries(read.tocsr())
+    platform = labels.columns["platform"].to_numpy()[column]
     venue = labels.nodes.get_indexer(pd.Index(system.markets.set_index("market")["venue"].reindex(labels.markets)))
-    elsewhere = np.where(venue[entries.col] == platform, 0.0, entries.data)
-    return _summed(edges("oracle", market + entries.col, platform, elsewhere))
-
-
-def _summed(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.groupby(["cause", "effect", "channel"], sort=True, as_index=False)["usd"].sum()
+    elsewhere = np.where(venue[source] == platform, 0.0, usd)
+    return summed(edges("oracle", market + source, platform, elsewhere))
 
 
 def _fixed_oracles(system: System, labels: Labels) -> list[str]:

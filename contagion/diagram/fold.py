@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from contagion.diagram.money import usd
-from contagion.diagram.picture import SUMS, Picture
+from contagion.diagram.picture import SUMS, Picture, arrows, summed
 
 __all__ = ["fold"]
 
@@ -97,14 +97,15 @@ def _families(rest: pd.DataFrame, reserve: int, domains: int) -> list[tuple[str,
 
 
 def _weight(picture: Picture) -> pd.Series[float]:
-    """Return what a box counts for: its shares of all money and of the money of each channel, of gross assets or losses,
-    the fall of a price that nobody shocked, a fifth of the share that accounts had to sell; before a shock, a little
-    for leverage.
+    """Return what a box counts for: its shares of all money, of the money of each channel, of gross assets or losses.
+
+    What tells more than its size counts for more: the fall of a price that nobody shocked, a fifth of the share that
+    accounts had to sell, and before a shock a little for leverage.
     """
     boxes, edges = picture.boxes, picture.edges
     share = edges["usd"] / edges.groupby("channel")["usd"].transform("sum")
     score = edges["usd"] / max(float(edges["usd"].sum()), 1.0) + 0.25 * share
-    own = boxes["lost" if picture.solved else "gross"]
+    own = boxes["lost" if picture.solved else "gross"].clip(lower=0.0)
     weight = own / max(float(own.sum()), 1.0)
     for end in ("cause", "effect"):
         weight = weight.add(score.groupby(edges[end]).sum(), fill_value=0.0)
@@ -127,11 +128,8 @@ def _merged(picture: Picture, keys: pd.Series[Any]) -> Picture:
     how: dict[str, Any] = {column: ("sum" if column in SUMS else "first") for column in boxes.columns}
     how |= {"first": "min", "column": "min", "home": _joined, "note": _joined}
     merged = named.groupby(groups).agg(how)
-    edges = picture.edges.assign(
-        cause=groups[picture.edges["cause"].to_numpy()], effect=groups[picture.edges["effect"].to_numpy()]
-    )
-    edges = edges[edges["cause"] != edges["effect"]]
-    edges = edges.groupby(["cause", "effect", "channel"], sort=True, as_index=False)["usd"].sum()
+    edges = picture.edges.assign(cause=groups[picture.edges["cause"]], effect=groups[picture.edges["effect"]])
+    edges = summed(edges[edges["cause"] != edges["effect"]])
     return picture._replace(boxes=merged.reset_index(drop=True), edges=edges)
 
 
@@ -148,11 +146,11 @@ def _strongest(picture: Picture) -> Picture:
     ranked = edges.assign(share=share).sort_values(
         ["share", "channel", "cause", "effect"], ascending=[False, True, True, True]
     )
-    needed: list[Any] = []
+    needed: list[int] = []
     seen: set[int] = set()
-    for edge in ranked.itertuples():
+    for row, edge in zip(ranked.index.tolist(), arrows(ranked), strict=True):
         if edge.cause not in seen or edge.effect not in seen:
-            needed.append(edge.Index)
+            needed.append(row)
             seen |= {edge.cause, edge.effect}
     kept = list(dict.fromkeys([*needed, *ranked.index]))[: max(_LINES, len(needed))]
     shown = edges.loc[sorted(kept)].reset_index(drop=True)

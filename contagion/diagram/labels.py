@@ -24,7 +24,8 @@ def font(line: Words) -> str:
 def table(rows: Iterable[str], attributes: str = "", cell: str = "") -> str:
     """Return an HTML-like label of rows below each other."""
     body = "".join(f"<TR><TD{cell and ' ' + cell}>{row}</TD></TR>" for row in rows)
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"{attributes and " " + attributes}>{body}</TABLE>>'
+    frame = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"'
+    return f"<<TABLE {frame}{attributes and ' ' + attributes}>{body}</TABLE>>"
 
 
 def plain(words: str) -> str:

@@ -113,14 +113,15 @@ def _heights(
 def _pull(edges: pd.DataFrame, count: int) -> Floats:
     """Return how strongly each box (row) is drawn to each other."""
     pull = np.zeros((count, count))
-    share = np.sqrt(edges["usd"] / edges.groupby("channel")["usd"].transform("sum")).to_numpy()
-    np.add.at(pull, (edges["cause"].to_numpy(), edges["effect"].to_numpy()), share)
+    share = edges["usd"] / edges.groupby("channel")["usd"].transform("sum")
+    np.add.at(pull, (edges["cause"].to_numpy(), edges["effect"].to_numpy()), np.sqrt(share.to_numpy(dtype=np.float64)))
     return pull + pull.T
 
 
 def _stacked(wanted: Floats, height: Floats, upper: float, lower: float) -> Floats:
-    """Return centres as near as possible to the wanted ones (sorted), without overlap and inside: isotonic regression
-    of what remains when the least distances are taken off.
+    """Return centres as near as possible to the wanted ones (sorted), without overlap and inside.
+
+    Isotonic regression of what remains when the least distances are taken off.
     """
     offset = np.concatenate([[0.0], np.cumsum((height[1:] + height[:-1]) / 2.0 + _GAP)])
     blocks: list[tuple[float, int]] = []
@@ -131,4 +132,5 @@ def _stacked(wanted: Floats, height: Floats, upper: float, lower: float) -> Floa
             blocks.append(((a * n + b * m) / (n + m), n + m))
     level = np.repeat([value for value, _ in blocks], [size for _, size in blocks])
     first, last = upper + height[0] / 2.0, lower - height[-1] / 2.0 - offset[-1]
-    return np.clip(level, first, max(first, last)) + offset
+    centres: Floats = np.clip(level, first, max(first, last)) + offset
+    return centres

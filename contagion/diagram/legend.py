@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from contagion.diagram.labels import font, short, table
 from contagion.diagram.metrics import Words, width
 from contagion.diagram.picture import Picture
@@ -49,7 +52,7 @@ def _block(rows: list[str], wide: float) -> str:
     return table(rows, f'WIDTH="{wide:.0f}"', 'ALIGN="LEFT"')
 
 
-def _wrapped(items: list[tuple[Words, ...]], wide: float) -> list[str]:
+def _wrapped(items: Sequence[tuple[Words, ...]], wide: float) -> list[str]:
     """Return the items in as many rows as they need."""
     rows: list[str] = []
     used = wide + 1.0
@@ -66,7 +69,7 @@ def _wrapped(items: list[tuple[Words, ...]], wide: float) -> list[str]:
 def _ramp() -> str:
     """Return the loss classes as coloured cells."""
     cells = [f"<TD>{font(Words('Share lost, of price, equity, or buffer and liabilities:  ', _SIZE))}</TD>"]
-    for (low, _), (high, colour) in zip(RAMP[:-1], RAMP[1:], strict=True):
+    for (low, _), (high, colour) in pairwise(RAMP):
         words = Words(f"  {100 * low:.0f}–{min(100 * high, 100):.0f}%  ", _SIZE, fill(high - 0.01)[1])
         cells.append(f'<TD BGCOLOR="{colour}">{font(words)}</TD>')
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"><TR>{"".join(cells)}</TR></TABLE>'

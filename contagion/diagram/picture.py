@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
 
 from contagion import holdings
 from contagion.arrays import Labels
@@ -15,7 +13,7 @@ from contagion.kernels import Inputs
 from contagion.kernels.accounts import Lines
 from contagion.system import System
 
-__all__ = ["SUMS", "Picture", "edges", "entities", "from_matrix", "members"]
+__all__ = ["SUMS", "Arrow", "Picture", "arrows", "edges", "entities", "from_matrix", "members", "summed"]
 
 SUMS = ("members", "gross", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
 """Columns of boxes that add up when boxes are folded into one: members; gross assets; the two sides of the share lost;
@@ -42,6 +40,21 @@ class Picture(NamedTuple):
     remarks: tuple[str, ...] = ()  # below the title
 
 
+class Arrow(NamedTuple):
+    """One edge of a picture."""
+
+    cause: int
+    effect: int
+    channel: str
+    usd: float
+
+
+def arrows(edges: pd.DataFrame) -> list[Arrow]:
+    """Return edges one by one, in their order."""
+    ends = (edges["cause"].tolist(), edges["effect"].tolist())
+    return [Arrow(*row) for row in zip(*ends, edges["channel"].tolist(), edges["usd"].tolist(), strict=True)]
+
+
 def members(system: System, inputs: Inputs, labels: Labels, most: int) -> holdings.Groups:
     """Return the accounts one by one if everything fits into ``most`` boxes, else by group and platform."""
     grouped = holdings.groups(system, inputs, labels)
@@ -63,9 +76,8 @@ def entities(system: System, inputs: Inputs, labels: Labels, grouped: holdings.G
     kinds = system.assets.set_index("asset")["kind"].reindex(markets["asset"]).to_numpy(dtype=object)
     platform = labels.nodes.to_numpy(dtype=object)[grouped.platform]
     hosted = np.bincount(inputs.accounts.platform, opening.gross, minlength=len(nodes))
-    lent = np.asarray(inputs.nodes.claims.sum(axis=1))
-    price = inputs.markets.price
-    traded = holdings.opening_value(inputs.positions, price, (0, 2, 3)).sum(axis=0)
+    lent = holdings.sums(inputs.nodes.claims, 1)
+    traded = holdings.sums(holdings.opening_value(inputs.positions, inputs.markets.price, holdings.ASSETS), 0)
     parts = [
         {
             "name": labels.nodes,
@@ -87,10 +99,10 @@ def entities(system: System, inputs: Inputs, labels: Labels, grouped: holdings.G
             "asset": markets["asset"].to_numpy(dtype=object),
             "sort": [f"{kind}s".replace("_", " ").replace("others", "other tokens") for kind in kinds],
             "members": 1.0,
-            "gross": np.asarray(traded),
+            "gross": traded,
         },
         {
-            "name": grouped.names if len(grouped.names) == grouped.member.size else grouped.group,
+            "name": grouped.names if grouped.names is labels.accounts else grouped.group,
             "kind": "group",
             "type": "group",
             "domain": domain[grouped.platform],
@@ -113,7 +125,11 @@ def edges(channel: str, cause: Any, effect: Any, usd: Any) -> pd.DataFrame:
 
 def from_matrix(channel: str, matrix: Any, rows: int, columns: int, transposed: bool = False) -> pd.DataFrame:
     """Return the edges in a matrix from boxes ``rows``… to boxes ``columns``…; the other way round if transposed."""
-    entries = sparse.coo_array(matrix)
-    first: NDArray[np.int64] = rows + entries.row.astype(np.int64)
-    second: NDArray[np.int64] = columns + entries.col.astype(np.int64)
-    return edges(channel, second if transposed else first, first if transposed else second, entries.data)
+    row, column, usd = holdings.entries(matrix)
+    first, second = rows + row, columns + column
+    return edges(channel, second if transposed else first, first if transposed else second, usd)
+
+
+def summed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return edges with those between the same boxes through the same channel put together."""
+    return frame.groupby(["cause", "effect", "channel"], sort=True)["usd"].sum().reset_index()

@@ -31,8 +31,8 @@ _PAINT = (
     "sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog=sys.argv[1]))"
 )
 _NO_RENDERER = (
-    "no Graphviz to draw with: `pip install 'pygraphviz>=2.0'` brings one along, or install Graphviz so that `dot` is on PATH; "
-    "the DOT text of the diagram is in its `source`"
+    "no Graphviz to draw with: `pip install 'pygraphviz>=2.0'` brings one along, or install Graphviz so that `dot` is "
+    "on PATH; the DOT text of the diagram is in its `source`"
 )
 
 

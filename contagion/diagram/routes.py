@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from contagion.diagram.layout import Layout
+from contagion.diagram.picture import arrows
 
 __all__ = ["Route", "routes"]
 
@@ -15,6 +17,8 @@ _HEAD = 8.0
 _BULGE = 30.0
 _CLEAR = 5.0
 _APART = 4.0
+_LEFT = ("arbitrage", "peg")
+"""Channels between boxes of one column that run on its left side."""
 
 Point = tuple[float, float]
 
@@ -33,7 +37,7 @@ def routes(boxes: pd.DataFrame, edges: pd.DataFrame, layout: Layout) -> list[Rou
     ends = _ends(edges, column, layout)
     free = _Corridors(column, layout)
     found = []
-    for edge, (tail, head) in zip(edges.itertuples(), ends, strict=True):
+    for edge, (tail, head) in zip(arrows(edges), ends, strict=True):
         a, b = int(column[edge.cause]), int(column[edge.effect])
         found.append(_bulge(tail, head, edge.channel) if a == b else _level(tail, head, a, b, free, layout))
     return found
@@ -43,14 +47,10 @@ def _leaves_right(a: int, b: int, channel: str) -> bool:
     return b > a or (a == b and channel not in _LEFT)
 
 
-_LEFT = ("arbitrage", "peg")
-"""Channels between boxes of one column that run on its left side."""
-
-
 def _ends(edges: pd.DataFrame, column: np.ndarray, layout: Layout) -> list[tuple[Point, Point]]:
     """Return where each edge leaves and enters: spread over the side, in the order of the heights of the other ends."""
     sides: dict[tuple[int, bool], list[tuple[float, int, int]]] = {}
-    for number, edge in enumerate(edges.itertuples()):
+    for number, edge in enumerate(arrows(edges)):
         a, b = int(column[edge.cause]), int(column[edge.effect])
         out = _leaves_right(a, b, edge.channel)
         into = out if a == b else not out
@@ -81,16 +81,12 @@ class _Corridors:
 
     def near(self, column: int, wanted: float) -> float:
         """Return the free height in a column that is nearest to the wanted one."""
-        boxes = self._boxes.get(column, [])
-        free = [wanted]
-        for top, bottom in boxes:
-            if top - _CLEAR < wanted < bottom + _CLEAR:
-                free = [top - _CLEAR, bottom + _CLEAR]
-        free = [height for height in free] + [e for t, b in boxes for e in (t - _CLEAR, b + _CLEAR) if len(free) > 1]
-        open_ = [h for h in free if not any(t - _CLEAR + 0.01 < h < b + _CLEAR - 0.01 for t, b in boxes)]
-        best = min(open_ or free, key=lambda height: (abs(height - wanted), height))
-        if best == wanted:
-            return best
+        boxes = self._boxes[column]
+        if not any(top - _CLEAR < wanted < bottom + _CLEAR for top, bottom in boxes):
+            return wanted
+        beside = [height for top, bottom in boxes for height in (top - _CLEAR, bottom + _CLEAR)]
+        free = [h for h in beside if not any(t - _CLEAR + 0.01 < h < b + _CLEAR - 0.01 for t, b in boxes)]
+        best = min(free, key=lambda height: (abs(height - wanted), height))
         count = self._used[column, best] = self._used.get((column, best), -1) + 1
         above = any(abs(best - (top - _CLEAR)) < 0.01 for top, _ in boxes)
         return best + (-1.0 if above else 1.0) * min(count, 2) * _APART
@@ -110,7 +106,7 @@ def _level(tail: Point, head: Point, a: int, b: int, free: _Corridors, layout: L
         stops += [(enter, height), (leave, height)]
     stops.append(target)
     curve, middles = [tail], []
-    for place, (start, end) in enumerate(zip(stops[:-1], stops[1:], strict=True)):
+    for place, (start, end) in enumerate(pairwise(stops)):
         reach = 0.5 * (end[0] - start[0])
         curve += [(start[0] + reach, start[1]), (end[0] - reach, end[1]), end]
         if place % 2 == 0:

@@ -17,7 +17,7 @@ from contagion.io.text import read_csv, write_csv
 from contagion.io.workbook import read_workbook, write_workbook
 from contagion.system import System
 
-__all__ = ["read_system", "write_system"]
+__all__ = ["read_system", "write_atomically", "write_system"]
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -104,6 +104,15 @@ def write_system(system: System, path: str | Path, file_format: Literal["csv", "
     for file in _candidates(path):
         if file.stem in schema.TABLES and file not in targets:
             file.unlink()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file in full under a temporary name in its folder, then rename it over the old one, if there is one."""
+    _replace({path: lambda target: _write_bytes(target, data)})
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _written(system: System) -> dict[str, pd.DataFrame]:

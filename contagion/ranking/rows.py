@@ -126,7 +126,8 @@ def _named(names: pd.Index[str], at: Ints, drop: Floats) -> list[str]:
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(part.size, np.nan), where=whole > 0.0)
+    share: Floats = np.divide(part, whole, out=np.full(part.size, np.nan), where=whole > 0.0)
+    return share
 
 
 def _leverage(parts: Parts, member: Ints, size: int) -> dict[str, Floats]:

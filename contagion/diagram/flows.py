@@ -1,0 +1,132 @@
+"""The arrows of a cascade: which money moved, which losses were passed on, through which channel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from contagion import holdings
+from contagion.diagram.picture import edges, from_matrix, summed
+from contagion.frames import Parts
+from contagion.kernels.accounts import LIQUIDATION
+from contagion.kernels.inputs import DEBT, LONG, SHORT, Floats, Ints
+
+__all__ = ["flows"]
+
+
+def flows(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> pd.DataFrame:
+    """Return the edges of a solved scenario between nodes, markets and groups, numbered in this order."""
+    market = len(parts.labels.nodes)
+    group = market + len(parts.labels.markets)
+    listed = markets.reindex(parts.labels.markets)
+    frames = [
+        *_falls(parts, grouped, listed, market, group),
+        *_sales(parts, grouped, market, group),
+        *_credit(parts, grouped, group),
+        *_links(parts, listed, market),
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _falls(
+    parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame, market: int, group: int
+) -> list[pd.DataFrame]:
+    """Return what the fall of each price took from accounts on the losing side, at opening holdings.
+
+    In three channels: collateral, perps, and what a fixed oracle price hides from the platform. Positions of an account
+    in one market are netted, so that a hedged book loses little; the net loss is shared by what each kind lost alone.
+    """
+    positions = parts.inputs.positions
+    drop = markets["drop"].to_numpy(dtype=np.float64)
+    loss = parts.inputs.markets.price * drop
+    perp = np.isin(positions.side, (LONG, SHORT))
+    hidden = ~perp & (positions.oracle_fixed[positions.pair] > 0.0)
+    net = _losing(parts, np.ones(perp.size), loss, grouped)
+    kinds = {"collateral": ~perp & ~hidden, "perp": perp, "unseen": hidden}
+    parts_of = {name: _losing(parts, chosen.astype(np.float64), loss, grouped) for name, chosen in kinds.items()}
+    total = sum(parts_of.values(), start=sparse.csr_array(net.shape))
+    scale = net.multiply(_inverse(total)).tocsr()
+    return [from_matrix(name, part.multiply(scale), group, market, transposed=True) for name, part in parts_of.items()]
+
+
+def _losing(parts: Parts, chosen: Floats, loss: Floats, grouped: holdings.Groups) -> sparse.csr_array:
+    """Return by group and market (g, m) what accounts lost on their net holdings in the chosen term columns."""
+    positions = parts.inputs.positions
+    sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0) * chosen
+    unit = sparse.diags_array(sign) @ positions.route[positions.pair] @ sparse.diags_array(loss)
+    lost = (positions.quantity @ unit).tocsr()
+    lost.data = np.maximum(lost.data, 0.0)
+    return grouped.rows(lost)
+
+
+def _inverse(matrix: sparse.csr_array) -> sparse.csr_array:
+    matrix = matrix.copy()
+    matrix.data = np.divide(1.0, matrix.data, out=np.zeros_like(matrix.data), where=matrix.data > 0.0)
+    return matrix
+
+
+def _sales(parts: Parts, grouped: holdings.Groups, market: int, group: int) -> list[pd.DataFrame]:
+    """Return forced and voluntary sales by accounts in markets, and the quotes that they withdrew there."""
+    inputs, state, quotes = parts.inputs, parts.run.state, parts.inputs.quotes
+    forced = parts.run.cause == LIQUIDATION
+    flow = holdings.net_units(inputs.positions) @ sparse.diags_array(inputs.markets.price)
+    frames = []
+    for channel, chosen in (("liquidation", forced), ("sale", ~forced)):
+        sold = sparse.csr_array(sparse.diags_array(state.liquidated * chosen) @ flow)
+        sold.data = np.maximum(sold.data, 0.0)
+        frames.append(from_matrix(channel, grouped.rows(sold), group, market))
+    gone = quotes.depth * state.withdrawn * inputs.markets.factor[quotes.market]
+    size = (len(grouped.names), len(parts.labels.markets))
+    left = sparse.csr_array((gone, (grouped.member[quotes.account], quotes.market)), shape=size)
+    return [*frames, from_matrix("quote", left, group, market)]
+
+
+def _credit(parts: Parts, grouped: holdings.Groups, group: int) -> list[pd.DataFrame]:
+    """Return bad debt, losses of owners, haircuts on claims and the cash that answered margin calls."""
+    given, lost, haircut = parts.inputs.accounts, parts.outcome.losses, parts.run.state.haircut
+    owned, member = np.flatnonzero(given.owner >= 0), grouped.member
+    groups, cut = group + np.arange(len(grouped.names)), sparse.diags_array(haircut)
+    called, source, taken = _funded(parts)
+    return [
+        edges("deficit", groups, grouped.platform, grouped.total(lost.deficit)),
+        summed(edges("owned", group + member[owned], given.owner[owned], lost.lost[owned])),
+        from_matrix("claim", parts.inputs.nodes.claims @ cut, 0, 0, transposed=True),
+        from_matrix("claim", grouped.rows((given.claims @ cut).tocsr()), group, 0, transposed=True),
+        summed(edges("funding", group + member[called], group + member[source], taken)),
+    ]
+
+
+def _funded(parts: Parts) -> tuple[Ints, Ints, Floats]:
+    """Return called account, source and USD of every funding row that was drawn on.
+
+    The solver keeps only sums; its order of rows gives the rows back from what each called account received.
+    """
+    given, made = parts.inputs.accounts, parts.outcome.decision
+    left, available = made.received.copy(), np.maximum(0.0, parts.outcome.terminal.proceeds)
+    rows = np.flatnonzero(left[given.funded] > 0.0)
+    taken = np.zeros(rows.size)
+    for number, row in enumerate(rows):
+        asking, giving = given.funded[row], given.source[row]
+        taken[number] = min(left[asking], available[giving])
+        left[asking] -= taken[number]
+        available[giving] -= taken[number]
+    return given.funded[rows], given.source[rows], taken
+
+
+def _links(parts: Parts, markets: pd.DataFrame, market: int) -> list[pd.DataFrame]:
+    """Return sales that arbitrage carried to other markets, and what pegs and issuers took from holders."""
+    given = parts.inputs.markets
+    pressure = parts.outcome.clearing.pressure
+    links = sparse.coo_array(given.laplacian)
+    apart = (links.row != links.col) & np.isfinite(pressure[links.row]) & np.isfinite(pressure[links.col])
+    a, b = links.row[apart], links.col[apart]
+    carried = np.maximum(0.0, -links.data[apart] * (pressure[a] - pressure[b]))
+    held = holdings.sums(holdings.opening_value(parts.inputs.positions, given.price, holdings.ASSETS), 0)
+    pegged, issued = np.flatnonzero(given.pegged_to >= 0), np.flatnonzero(given.issuer >= 0)
+    by_peg, by_issuer = (held * markets[name].to_numpy(dtype=np.float64) for name in ("drop_peg", "drop_issuer"))
+    return [
+        edges("arbitrage", market + a, market + b, carried),
+        edges("peg", market + given.pegged_to[pegged], market + pegged, by_peg[pegged]),
+        edges("peg", given.issuer[issued], market + issued, by_issuer[issued]),
+    ]
