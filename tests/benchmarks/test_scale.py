@@ -1,0 +1,90 @@
+"""Time and memory against size; run with `python -m pytest tests/benchmarks --benchmark-only`.
+
+Seconds depend on the machine, so they are reported and never asserted. Ratios are asserted.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import contagion as ct
+from contagion import kernels
+from contagion.arrays import lower
+from contagion.kernels import accounts, rounds
+
+SIZES = [1_000, 100_000, 1_000_000]
+
+
+@cache
+def generated(count: int) -> tuple[ct.System, ct.Scenario]:
+    return ct.generate.system(accounts=count, seed=7)
+
+
+@cache
+def lowered(count: int) -> kernels.Inputs:
+    return lower(*generated(count))[0]
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_validate(benchmark: BenchmarkFixture, count: int) -> None:
+    system, scenario = generated(count)
+    benchmark.pedantic(ct.validate, args=(system, scenario), rounds=3)
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_lower(benchmark: BenchmarkFixture, count: int) -> None:
+    system, scenario = generated(count)
+    benchmark.pedantic(lower, args=(system, scenario), rounds=3)
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_solve(benchmark: BenchmarkFixture, count: int) -> None:
+    system, scenario = generated(count)
+    solution = benchmark.pedantic(ct.solve, args=(system, scenario), rounds=3)
+    assert solution.converged
+    benchmark.extra_info["rounds"] = len(solution.rounds)
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_round(benchmark: BenchmarkFixture, count: int) -> None:
+    inputs = lowered(count)
+    opening, state = rounds.opening_lines(inputs).equity, rounds.start(inputs)
+    benchmark.pedantic(rounds.step, args=(inputs, state, opening), rounds=5)
+
+
+def test_a_round_grows_with_its_positions(benchmark: BenchmarkFixture) -> None:
+    """Ten times the accounts take at most thirteen times as long: nothing in a round is worse than linear."""
+
+    small, large = lowered(100_000), lowered(1_000_000)
+    times = {}
+    for name, inputs in (("small", small), ("large", large)):
+        opening, state = rounds.opening_lines(inputs).equity, rounds.start(inputs)
+        times[name] = fastest_of(lambda i=inputs, s=state, o=opening: rounds.step(i, s, o))  # type: ignore[misc]
+    benchmark.pedantic(rounds.step, args=(large, state, opening), rounds=1)
+    benchmark.extra_info["ratio"] = times["large"] / times["small"]
+    assert times["large"] <= 13.0 * times["small"]
+
+
+def test_the_lines_against_a_plain_sparse_product(benchmark: BenchmarkFixture) -> None:
+    """The five lines and gross assets of a million accounts cost at most six products with one vector."""
+    inputs = lowered(1_000_000)
+    price, recovery = inputs.markets.price, np.ones(inputs.nodes.buffer.size)
+    vector = np.ones(inputs.positions.quantity.shape[1])
+    lines = fastest_of(lambda: accounts.lines(inputs.positions, inputs.accounts, price, price, recovery))
+    product = fastest_of(lambda: inputs.positions.quantity @ vector)
+    benchmark.pedantic(accounts.lines, args=(inputs.positions, inputs.accounts, price, price, recovery), rounds=1)
+    benchmark.extra_info["ratio"] = lines / product
+    assert lines <= 6.0 * product
+
+
+def fastest_of(work: Callable[[], object], repeats: int = 5) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
