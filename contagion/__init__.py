@@ -4,7 +4,7 @@ Load a system and its scenarios, solve one to its fixed point, rank what it hurt
 
 >>> import contagion as ct
 >>> system, scenarios = ct.datasets.load("loop_lending")
->>> solution = ct.solve(system, scenarios["drop_25"])
+>>> solution = ct.solve(system, scenarios["fall_25"])
 >>> solution.converged
 True
 >>> ranking = ct.rank(solution)

@@ -156,6 +156,7 @@ def doctor() -> None:
     program, version = diagram.renderer()
     rows = report.versions() | {
         "renderer": f"{program} ({version})",
+        "fonts": diagram.fonts(),
         "threads": str(os.cpu_count()),
     }
     for name, value in rows.items():
@@ -178,11 +179,11 @@ def _end(failed: bool) -> None:
 
 
 def _show(console: Console, solution: ct.Solution, top: int) -> None:
-    totals = solution.totals
+    totals = {name: usd(value) for name, value in solution.totals.items()}
     certainty = "converged" if solution.converged else "[bold red]NOT CONVERGED[/]"
     console.print(
-        f"\n[bold]{escape(solution.scenario.name or 'scenario')}[/]: loss {usd(totals['loss'])}, liquidated "
-        f"{usd(totals['liquidated'])}, unpaid {usd(totals['deficit'])}, hidden bad debt {usd(totals['hidden_bad_debt'])}; "
+        f"\n[bold]{escape(solution.scenario.name or 'scenario')}[/]: loss {totals['loss']}, liquidated "
+        f"{totals['liquidated']}, unpaid {totals['deficit']}, hidden bad debt {totals['hidden_bad_debt']}; "
         f"{certainty} in {len(solution.rounds)} rounds (residual {solution.residual:.0e}, rate {solution.rate:.2f})"
     )
     ranking = ct.rank(solution)

@@ -14,7 +14,7 @@ import contagion.io.parquet
 import contagion.io.text
 import contagion.io.workbook
 from contagion import InputError, System, generate
-from contagion.io import read_system, write_system
+from contagion.io import read_system, write_atomically, write_system
 
 UGLY = [
     "007",
@@ -159,6 +159,16 @@ def test_a_crash_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="disk full"):
         write_system(System(nodes=pd.DataFrame({"node": ["new"]}), assets=pd.DataFrame({"asset": ["new"]})), tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_single_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(path, b"newer")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"run.json": b"new"}
 
 
 def test_temporary_names_are_not_read(tmp_path: Path) -> None:
