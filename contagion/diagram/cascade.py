@@ -85,7 +85,9 @@ def _losses(solution: Solution, grouped: holdings.Groups, boxes: pd.DataFrame, m
     columns["depth"][trade] = depth
     columns["thinned"][trade] = np.maximum(0.0, depth - np.where(depth > 0.0, markets["depth"], 0.0))
     columns["lost"][people] = grouped.total(lost.lost)
-    columns["base"][people] = grouped.total(np.maximum(opening.equity, 0.0))
+    moved = parts.outcome.decision.received - parts.outcome.decision.given
+    columns["base"][people] = grouped.total(np.maximum(opening.equity + moved, 0.0))
+    columns["held"][people] = grouped.total(holdings.sums(held, 1))
     columns["sold"][people] = grouped.total(holdings.sums(sold, 1))
     columns["deficit"][people] = grouped.total(lost.deficit)
     return boxes.assign(**columns)
@@ -113,12 +115,12 @@ def _onset(when: Ints, money: Floats, member: Ints, size: int) -> Floats:
 
 
 def _first_move(parts: Parts) -> Floats:
-    """Return 0 where a shock moved the price, else the round by which a tenth of its fall had come; NaN without any."""
+    """Return 0 where a shock moved the price, else the round by which a tenth of its move had come; NaN without any."""
     opening, final = start(parts.inputs).log_drop, parts.run.state.log_drop
     first = np.where(opening > 0.0, 0.0, np.nan)
-    enough = np.where(np.isinf(final), _VISIBLE, np.maximum(_ONSET * (final - opening), _VISIBLE))
+    enough = np.where(np.isinf(final), _VISIBLE, np.maximum(_ONSET * np.abs(final - opening), _VISIBLE))
     for number, record in enumerate(parts.run.records, start=1):
-        first[np.isnan(first) & (record.log_drop - opening >= enough)] = number
+        first[np.isnan(first) & (np.abs(record.log_drop - opening) >= enough)] = number
     return first
 
 

@@ -81,7 +81,7 @@ def _bounds(keys: np.ndarray, counts: np.ndarray) -> list[int]:
 
 def _heading(keys: np.ndarray) -> str:
     if keys.max() >= _PASSIVE:
-        return "balance sheets" if np.isinf(keys).any() else "did not act"
+        return "balance sheets" if np.isinf(keys).any() else "passive"
     if keys.max() < 0.0:
         return ""
     low, high = int(keys.min() // 2), int(keys.max() // 2)

@@ -51,7 +51,8 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     drawn = [_Box(box, picture.solved, scale) for box, scale in zip(rows, _scales(picture.boxes), strict=True)]
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
     layout = arrange(picture.boxes, picture.edges, sizes, _TOP)
-    page = max(layout.right, _NARROWEST)
+    found = routes(picture.boxes, picture.edges, layout)
+    page = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
     strip, depth = legend(picture, page - 2 * MARGIN)
     bottom = layout.bottom + depth + 26.0
     graph = graphviz.Digraph(
@@ -67,7 +68,7 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     _headings(graph, picture, layout, flip)
     for domain in [*layout.lanes, ""]:
         _lane(graph, picture, layout, domain, drawn, ids, flip)
-    _arrows(graph, picture, layout, ids, flip)
+    _arrows(graph, picture, found, ids, flip)
     graph.node(
         "legend",
         label=strip,
@@ -134,7 +135,7 @@ class _Box:
     def __init__(self, box: Any, solved: bool, scale: float) -> None:
         share = box.lost / box.base if box.base > 0.0 else float(box.lost > 0.0)
         back, ink, muted = fill(share if solved else 0.0)
-        untouched = solved and math.isnan(box.first) and not box.lost > 0.0
+        untouched = solved and math.isnan(box.first) and box.lost == 0.0
         if box.type == "shock":
             back, ink, muted = INK, "#ffffff", "#ffffff"
         if untouched:
@@ -206,12 +207,12 @@ def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box]
         graph.node(ids[row], **drawn[row].looks, pos=flip(layout.x[row], layout.y[row]))
 
 
-def _arrows(graph: graphviz.Digraph, picture: Picture, layout: Layout, ids: list[str], flip: _Flip) -> None:
+def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: list[str], flip: _Flip) -> None:
     """Write the edges, the widest first so that thin ones lie on top, with labels on the largest of each channel."""
     boxes, edges = picture.boxes, picture.edges
     if edges.empty:
         return
-    found, listed = routes(boxes, edges, layout), arrows(edges)
+    listed = arrows(edges)
     money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
     taken: list[tuple[float, float, float, float]] = []
@@ -252,7 +253,7 @@ def _labelled(edges: pd.DataFrame) -> list[int]:
 
 def _free_place(route: Route, amount: float, taken: list[tuple[float, float, float, float]]) -> Point | None:
     """Return the first place along a route where its label hides no other, and take it; None if there is none."""
-    wide, high = width(Words(usd(amount), 9.5, bold=True)) / 2.0 + 2.0, 7.0
+    wide, high = width(Words(usd(amount), 9.5, bold=True)) / 2.0 + 2.0, 5.5
     for x, y in route.middles:
         room = (x - wide, y - high, x + wide, y + high)
         if not any(a < room[2] and room[0] < c and b < room[3] and room[1] < d for a, b, c, d in taken):

@@ -43,10 +43,9 @@ def exposures(system: System, most: int) -> Picture:
         *_markets(inputs, grouped, nodes, nodes + markets),
         _oracles(system, inputs, labels, nodes),
     ]
-    subtitle = (
-        f"{money.usd(float(opening.gross.sum()))} gross assets in {len(labels.accounts):,} accounts, "
-        f"{money.usd(float(np.maximum(opening.equity, 0.0).sum()))} equity"
-    )
+    gross, equity = float(opening.gross.sum()), float(np.maximum(opening.equity, 0.0).sum())
+    count = f"{len(labels.accounts):,} account{'' if len(labels.accounts) == 1 else 's'}"
+    subtitle = f"{money.usd(gross)} gross assets in {count}, {money.usd(equity)} equity"
     return Picture(boxes, pd.concat(frames, ignore_index=True), "Exposures", subtitle, False, _COLUMNS)
 
 

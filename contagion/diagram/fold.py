@@ -18,7 +18,7 @@ _ALIKE = 0.1
 
 
 def fold(picture: Picture, most: int) -> Picture:
-    """Return a picture of at most ``most`` boxes (and one for the shock) and about 48 edges.
+    """Return a picture of about ``most`` boxes, at least one a type and domain (and one for the shock), and 48 edges.
 
     If there are more, the markets of one asset in one domain share a box where their prices fell alike (without a
     step of ten points between them). Of each type the largest boxes then stay; the others are put together by family
@@ -87,7 +87,7 @@ def _families(rest: pd.DataFrame, reserve: int, domains: int) -> list[tuple[str,
     label = rest["domain"].astype("str") + "\n" + pd.Series(family, index=rest.index)
     weights = rest["weight"].groupby(label.rename("family")).sum().reset_index()
     weights = weights.sort_values(["weight", "family"], ascending=[False, True])
-    kept = set(weights["family"].iloc[: reserve if len(weights) <= reserve else reserve - domains])
+    kept = set(weights["family"].iloc[: reserve if len(weights) <= reserve else max(0, reserve - domains)])
     kind = str(rest["type"].iloc[0])
     other = "other accounts" if kind == "group" else f"other {kind}s"
     return [
@@ -115,8 +115,8 @@ def _weight(picture: Picture) -> pd.Series[float]:
         owing = (boxes["type"] == "group") & (boxes["base"] > 0.0)
         return weight + 0.05 * (boxes["gross"] / boxes["base"]).clip(upper=10.0).where(owing, 0.0)
     weight = weight + (boxes["lost"] / boxes["base"]).where(surprising, 0.0)
-    sold = (boxes["type"] == "group") & (boxes["gross"] > 0.0)
-    return weight + 0.2 * (boxes["sold"] / boxes["gross"]).where(sold, 0.0)
+    sold = boxes["held"] > 0.0
+    return weight + 0.2 * (boxes["sold"] / boxes["held"]).where(sold, 0.0)
 
 
 def _merged(picture: Picture, keys: pd.Series[Any]) -> Picture:

@@ -83,7 +83,7 @@ def happened(box: Any) -> list[str]:
         sold = f"{usd(box.sold)} sold" if box.sold > 0.0 else ""
         return _lines([_change(lost), sold, f"depth −{percent(gone)}" if gone > 0.005 else "", first])
     if box.type == "group":
-        done = box.sold / box.gross if box.gross > 0.0 else 0.0
+        done = box.sold / box.held if box.held > 0.0 else 0.0
         sold = f"{percent(done)} sold" if done > 0.0 else ""
         debt = f"bad debt {usd(box.deficit)}" if box.deficit > 0.0 else ""
         return _lines([f"lost {usd(box.lost)} ({percent(lost)})" if box.lost > 0.0 else ""], [sold, debt, first])

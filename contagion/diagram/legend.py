@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from contagion.diagram.labels import font, short, table
-from contagion.diagram.metrics import Words, width
+from contagion.diagram.labels import font, table
+from contagion.diagram.metrics import Words, fitted, width
 from contagion.diagram.picture import Picture
 from contagion.diagram.style import CHANNELS, INK, MUTED, RAMP, fill
 
@@ -19,9 +19,9 @@ _DASHES = {"solid": "━━", "dashed": "╍╍", "dotted": "┅┅"}
 
 def title(picture: Picture, wide: float) -> tuple[str, float]:
     """Return the title as an HTML-like label of a width, and its height."""
-    longest = int(wide / 6.2)
-    rows = [Words(short(picture.title, 60), 20.0, INK, bold=True), Words(short(picture.subtitle, longest), 13.0, MUTED)]
-    rows += [Words(short(line, int(wide / 5.4)), 11.0, MUTED) for line in picture.remarks]
+    rows = [Words(picture.title, 20.0, INK, bold=True), Words(picture.subtitle, 13.0, MUTED)]
+    rows += [Words(line, 11.0, MUTED) for line in picture.remarks]
+    rows = [fitted(row, wide) for row in rows]
     return _block([font(row) for row in rows], wide), sum(1.3 * row.size for row in rows)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from contagion.diagram.style import INK
 
-__all__ = ["Words", "extent", "width"]
+__all__ = ["Words", "extent", "fitted", "width"]
 
 _FIRST = 32
 _REGULAR = (
@@ -53,3 +53,19 @@ def width(line: Words) -> float:
 def extent(lines: list[Words]) -> tuple[float, float]:
     """Return width and height of lines below each other, in points."""
     return max((width(line) for line in lines), default=0.0), sum(_LEADING * line.size for line in lines)
+
+
+def fitted(line: Words, most: float) -> Words:
+    """Return a line cut to a width in points.
+
+    Examples
+    --------
+    >>> fitted(Words("a long story", 10), 40.0).words
+    'a long…'
+    """
+    if width(line) <= most:
+        return line
+    kept = line.words
+    while kept and width(line._replace(words=f"{kept}…")) > most:
+        kept = kept[:-1]
+    return line._replace(words=f"{kept.rstrip()}…")

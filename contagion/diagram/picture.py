@@ -15,9 +15,9 @@ from contagion.system import System
 
 __all__ = ["SUMS", "Arrow", "Picture", "arrows", "edges", "entities", "from_matrix", "members", "summed"]
 
-SUMS = ("members", "gross", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
-"""Columns of boxes that add up when boxes are folded into one: members; gross assets; the two sides of the share lost;
-USD sold; bad debt; liabilities and what was cut of them; depth gone and depth at the opening.
+SUMS = ("members", "gross", "held", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
+"""Columns of boxes that add up when boxes are folded into one: members; gross assets; collateral and perps held; base
+and lost, whose ratio is the share lost; USD sold; bad debt; liabilities and what was cut of them; depth gone and depth at the opening.
 """
 
 

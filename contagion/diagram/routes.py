@@ -128,4 +128,5 @@ def _bulge(tail: Point, head: Point, channel: str) -> Route:
     edge = max(sign * tail[0], sign * head[0])
     x = sign * (edge + out)
     target = (head[0] + sign * _HEAD, head[1])
-    return Route([tail, (x, tail[1]), (x, head[1]), target], head, [])
+    middle = ((tail[0] + 6.0 * x + target[0]) / 8.0, (tail[1] + head[1]) / 2.0)
+    return Route([tail, (x, tail[1]), (x, head[1]), target], head, [middle])

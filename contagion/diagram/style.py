@@ -73,8 +73,9 @@ CHANNELS = {
 
 def fill(share: float) -> tuple[str, str, str]:
     """Return the background and the colours of large and small print for a share lost."""
+    share = min(round(share, 9), 1.0)
     if not share > 0.0:
         return RAMP[0][1], INK, MUTED
-    rank = next(number for number, (end, _) in enumerate(RAMP) if min(share, 1.0) <= end)
+    rank = next(number for number, (end, _) in enumerate(RAMP) if share <= end)
     ink = "#ffffff" if rank >= _DARK else INK
     return RAMP[rank][1], ink, MUTED if rank <= 1 else ink
