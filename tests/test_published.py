@@ -134,7 +134,7 @@ def test_eisenberg_noe_2001_lemma_4_the_clearing_vector_solves_a_linear_programm
     )
     solution = ct.solve(system, scenario)
     paid = (1 - solution.nodes["haircut"].to_numpy()) * obligations
-    np.testing.assert_allclose(paid, best.x, atol=1e-7)
+    np.testing.assert_allclose(paid, np.asarray(best.x), atol=1e-7)
 
 
 @settings(max_examples=40, deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from contagion import holdings
 from contagion.diagram.flows import flows
@@ -71,7 +70,7 @@ def _losses(solution: Solution, grouped: holdings.Groups, boxes: pd.DataFrame, m
     nodes, markets = solution.nodes.reindex(parts.labels.nodes), solution.markets.reindex(parts.labels.markets)
     lost, opening = parts.outcome.losses, parts.outcome.opening
     held = holdings.opening_value(parts.inputs.positions, parts.inputs.markets.price, holdings.ASSETS)
-    sold = (sparse.diags_array(parts.run.state.liquidated) @ held).tocsr()
+    sold = holdings.scaled(held, parts.run.state.liquidated)
     worth = np.maximum(boxes["gross"].iloc[market:group].to_numpy(), 1e-9)
     depth = np.where(np.isinf(markets["depth_before"]), 0.0, markets["depth_before"])
     zero = np.zeros(len(boxes))

@@ -208,7 +208,10 @@ def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box]
 
 
 def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: list[str], flip: _Flip) -> None:
-    """Write the edges, the widest first so that thin ones lie on top, with labels on the largest of each channel."""
+    """Write the edges, the widest first so that thin ones lie on top, and above all the amounts of the largest ones.
+
+    Amounts are nodes, since Graphviz paints edges and their labels in turn, and lines would hide labels.
+    """
     boxes, edges = picture.boxes, picture.edges
     if edges.empty:
         return
@@ -216,16 +219,18 @@ def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: 
     money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
     taken: list[tuple[float, float, float, float]] = []
-    places = {row: _free_place(found[row], listed[row].usd, taken) for row in _labelled(edges)}
+    wanted = {row: _free_place(found[row], listed[row].usd, taken) for row in _labelled(edges)}
+    places = {row: at for row, at in wanted.items() if at is not None}
     domain = boxes["domain"].to_numpy(dtype=object)
     for row in np.lexsort((np.arange(len(edges)), -money)).tolist():
         edge = listed[row]
         across = len({domain[edge.cause], domain[edge.effect]} - {""}) > 1
         looks = _line(edge, math.sqrt(min(edge.usd / widest, 1.0)), across)
-        at = places.get(row)
-        if at is not None:
-            looks |= {"label": _money(edge, across), "lp": flip(*at)}
         graph.edge(ids[edge.cause], ids[edge.effect], pos=_curve(found[row], flip), **looks)
+    for row, at in sorted(places.items()):
+        edge = listed[row]
+        label = _money(edge, len({domain[edge.cause], domain[edge.effect]} - {""}) > 1)
+        graph.node(f"amount{row + 1}", label=label, shape="plain", style="", fixedsize="false", pos=flip(*at))
 
 
 def _curve(route: Route, flip: _Flip) -> str:

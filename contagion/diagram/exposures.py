@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from contagion import holdings
 from contagion.arrays import Labels, lower
@@ -77,12 +76,13 @@ def _claims(inputs: Inputs, grouped: holdings.Groups, equity: Floats, group: int
 def _markets(inputs: Inputs, grouped: holdings.Groups, market: int, group: int) -> list[pd.DataFrame]:
     """Return quotes (accounts to market), arbitrage between markets, pegs and issuers of what is held."""
     quotes, markets = inputs.quotes, inputs.markets
-    links = sparse.triu(-markets.laplacian, 1).tocsr()
+    first, second, depth = holdings.entries(-markets.laplacian)
+    once = first < second
     held = holdings.sums(holdings.opening_value(inputs.positions, markets.price, holdings.ASSETS), 0)
     pegged, issued = np.flatnonzero(markets.pegged_to >= 0), np.flatnonzero(markets.issuer >= 0)
     return [
         summed(edges("quote", group + grouped.member[quotes.account], market + quotes.market, quotes.depth)),
-        from_matrix("arbitrage", links, market, market),
+        edges("arbitrage", market + first[once], market + second[once], depth[once]),
         edges("peg", market + markets.pegged_to[pegged], market + pegged, held[pegged]),
         edges("peg", markets.issuer[issued], market + issued, held[issued]),
     ]
@@ -92,8 +92,8 @@ def _oracles(system: System, inputs: Inputs, labels: Labels, market: int) -> pd.
     """Return which platforms read the price of another venue's market: the value of the positions that it prices."""
     positions = inputs.positions
     units = holdings.sums(positions.quantity, 0)
-    read = sparse.diags_array(units) @ positions.oracle[positions.pair] @ sparse.diags_array(inputs.markets.price)
-    column, source, usd = holdings.entries(read.tocsr())
+    read = holdings.scaled(positions.oracle[positions.pair], units, inputs.markets.price)
+    column, source, usd = holdings.entries(read)
     platform = labels.columns["platform"].to_numpy()[column]
     venue = labels.nodes.get_indexer(pd.Index(system.markets.set_index("market")["venue"].reindex(labels.markets)))
     elsewhere = np.where(venue[source] == platform, 0.0, usd)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from contagion import holdings
 from contagion.diagram.picture import edges, from_matrix, summed
 from contagion.frames import Parts
 from contagion.kernels.accounts import LIQUIDATION
 from contagion.kernels.inputs import DEBT, LONG, SHORT, Floats, Ints
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["flows"]
 
@@ -45,7 +49,7 @@ def _falls(
     net = _losing(parts, np.ones(perp.size), loss, grouped)
     kinds = {"collateral": ~perp & ~hidden, "perp": perp, "unseen": hidden}
     parts_of = {name: _losing(parts, chosen.astype(np.float64), loss, grouped) for name, chosen in kinds.items()}
-    total = sum(parts_of.values(), start=sparse.csr_array(net.shape))
+    total = parts_of["collateral"] + parts_of["perp"] + parts_of["unseen"]
     scale = net.multiply(_inverse(total)).tocsr()
     return [from_matrix(name, part.multiply(scale), group, market, transposed=True) for name, part in parts_of.items()]
 
@@ -54,10 +58,7 @@ def _losing(parts: Parts, chosen: Floats, loss: Floats, grouped: holdings.Groups
     """Return by group and market (g, m) what accounts lost on their net holdings in the chosen term columns."""
     positions = parts.inputs.positions
     sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0) * chosen
-    unit = sparse.diags_array(sign) @ positions.route[positions.pair] @ sparse.diags_array(loss)
-    lost = (positions.quantity @ unit).tocsr()
-    lost.data = np.maximum(lost.data, 0.0)
-    return grouped.rows(lost)
+    return grouped.rows(holdings.positive(holdings.by_market(positions, sign, loss)))
 
 
 def _inverse(matrix: sparse.csr_array) -> sparse.csr_array:
@@ -70,15 +71,14 @@ def _sales(parts: Parts, grouped: holdings.Groups, market: int, group: int) -> l
     """Return forced and voluntary sales by accounts in markets, and the quotes that they withdrew there."""
     inputs, state, quotes = parts.inputs, parts.run.state, parts.inputs.quotes
     forced = parts.run.cause == LIQUIDATION
-    flow = holdings.net_units(inputs.positions) @ sparse.diags_array(inputs.markets.price)
+    flow = holdings.scaled(holdings.net_units(inputs.positions), columns=inputs.markets.price)
     frames = []
     for channel, chosen in (("liquidation", forced), ("sale", ~forced)):
-        sold = sparse.csr_array(sparse.diags_array(state.liquidated * chosen) @ flow)
-        sold.data = np.maximum(sold.data, 0.0)
+        sold = holdings.positive(holdings.scaled(flow, state.liquidated * chosen))
         frames.append(from_matrix(channel, grouped.rows(sold), group, market))
     gone = quotes.depth * state.withdrawn * inputs.markets.factor[quotes.market]
     size = (len(grouped.names), len(parts.labels.markets))
-    left = sparse.csr_array((gone, (grouped.member[quotes.account], quotes.market)), shape=size)
+    left = holdings.gathered(gone, grouped.member[quotes.account], quotes.market, size)
     return [*frames, from_matrix("quote", left, group, market)]
 
 
@@ -86,13 +86,13 @@ def _credit(parts: Parts, grouped: holdings.Groups, group: int) -> list[pd.DataF
     """Return bad debt, losses of owners, haircuts on claims and the cash that answered margin calls."""
     given, lost, haircut = parts.inputs.accounts, parts.outcome.losses, parts.run.state.haircut
     owned, member = np.flatnonzero(given.owner >= 0), grouped.member
-    groups, cut = group + np.arange(len(grouped.names)), sparse.diags_array(haircut)
+    groups = group + np.arange(len(grouped.names))
     called, source, taken = _funded(parts)
     return [
         edges("deficit", groups, grouped.platform, grouped.total(lost.deficit)),
         summed(edges("owned", group + member[owned], given.owner[owned], lost.lost[owned])),
-        from_matrix("claim", parts.inputs.nodes.claims @ cut, 0, 0, transposed=True),
-        from_matrix("claim", grouped.rows((given.claims @ cut).tocsr()), group, 0, transposed=True),
+        from_matrix("claim", holdings.scaled(parts.inputs.nodes.claims, columns=haircut), 0, 0, transposed=True),
+        from_matrix("claim", grouped.rows(holdings.scaled(given.claims, columns=haircut)), group, 0, transposed=True),
         summed(edges("funding", group + member[called], group + member[source], taken)),
     ]
 
@@ -118,10 +118,10 @@ def _links(parts: Parts, markets: pd.DataFrame, market: int) -> list[pd.DataFram
     """Return sales that arbitrage carried to other markets, and what pegs and issuers took from holders."""
     given = parts.inputs.markets
     pressure = parts.outcome.clearing.pressure
-    links = sparse.coo_array(given.laplacian)
-    apart = (links.row != links.col) & np.isfinite(pressure[links.row]) & np.isfinite(pressure[links.col])
-    a, b = links.row[apart], links.col[apart]
-    carried = np.maximum(0.0, -links.data[apart] * (pressure[a] - pressure[b]))
+    first, second, depth = holdings.entries(-given.laplacian)
+    apart = (first != second) & np.isfinite(pressure[first]) & np.isfinite(pressure[second])
+    a, b = first[apart], second[apart]
+    carried = np.maximum(0.0, depth[apart] * (pressure[a] - pressure[b]))
     held = holdings.sums(holdings.opening_value(parts.inputs.positions, given.price, holdings.ASSETS), 0)
     pegged, issued = np.flatnonzero(given.pegged_to >= 0), np.flatnonzero(given.issuer >= 0)
     by_peg, by_issuer = (held * markets[name].to_numpy(dtype=np.float64) for name in ("drop_peg", "drop_issuer"))

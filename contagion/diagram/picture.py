@@ -17,7 +17,8 @@ __all__ = ["SUMS", "Arrow", "Picture", "arrows", "edges", "entities", "from_matr
 
 SUMS = ("members", "gross", "held", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
 """Columns of boxes that add up when boxes are folded into one: members; gross assets; collateral and perps held; base
-and lost, whose ratio is the share lost; USD sold; bad debt; liabilities and what was cut of them; depth gone and depth at the opening.
+and lost, whose ratio is the share lost; USD sold; bad debt; liabilities and what was cut of them; depth gone and depth
+at the opening.
 """
 
 

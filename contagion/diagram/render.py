@@ -13,12 +13,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contagion.diagram.style import FONT
 from contagion.errors import ContagionError, InputError
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["FORMATS", "render", "renderer"]
+__all__ = ["FORMATS", "fonts", "render", "renderer"]
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -93,6 +94,19 @@ def renderer() -> tuple[str, str]:
         found = re.search(r"\d+(\.\d+)+", said.stderr + said.stdout)
         return dot, found.group() if found else "unknown"
     return str(Path(pygraphviz.__file__).parent), str(pygraphviz.__graphviz_version__)
+
+
+def fonts() -> str:
+    """Return the font that diagrams get on this machine; DejaVu Sans comes with the package for want of others."""
+    carried = f"DejaVu Sans ({_FONTS})"
+    match = shutil.which("fc-match")
+    if match is None:
+        return carried
+    with tempfile.TemporaryDirectory(prefix="contagion-") as folder:
+        call = [match, "--format=%{family[0]} (%{file})", FONT]
+        environment = _with_fonts(Path(folder))
+        done = subprocess.run(call, capture_output=True, text=True, timeout=10.0, env=environment, check=False)
+    return done.stdout.strip() or carried
 
 
 def _targets(path: Path, formats: Sequence[str] | None) -> tuple[Path, tuple[str, ...]]:

@@ -58,7 +58,7 @@ def _ends(edges: pd.DataFrame, column: np.ndarray, layout: Layout) -> list[tuple
         sides.setdefault((edge.effect, into), []).append((float(layout.y[edge.cause]), number, 1))
     points: list[list[Point]] = [[(0.0, 0.0), (0.0, 0.0)] for _ in range(len(edges))]
     for (box, right), marks in sides.items():
-        half, span = layout.width[box] / 2.0, 0.7 * layout.height[box]
+        half, span = layout.width[box] / 2.0, 0.8 * layout.height[box]
         for place, (_, number, end) in enumerate(sorted(marks)):
             x = layout.x[box] + (half if right else -half)
             y = layout.y[box] + span * ((place + 1) / (len(marks) + 1) - 0.5)

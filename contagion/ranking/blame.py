@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.sparse import linalg
 
 from contagion import holdings
 from contagion.frames import Parts
-from contagion.holdings import sums
+from contagion.holdings import gathered, positive, scaled, sums
 from contagion.kernels.inputs import Floats, Ints, Markets, sum_by
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Blame", "Harm", "blame", "harm"]
 
@@ -44,8 +45,8 @@ def harm(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> Harm:
     """Return how far sales and lost depth moved each price, and who stood on the losing side."""
     listed = markets.reindex(parts.labels.markets)
     side = np.where(parts.outcome.clearing.impact < 0.0, -1.0, 1.0)
-    value = sparse.diags_array(side * parts.inputs.markets.price)
-    exposed = grouped.rows(_positive((holdings.net_units(parts.inputs.positions) @ value).tocsr(), 1.0))
+    value = scaled(holdings.net_units(parts.inputs.positions), columns=side * parts.inputs.markets.price)
+    exposed = grouped.rows(positive(value))
     by_sales, by_depth = (np.abs(listed[name].to_numpy(dtype=np.float64)) for name in ("drop_sales", "drop_depth"))
     return Harm(side, by_sales, by_depth, sums(exposed, 0), exposed)
 
@@ -72,7 +73,7 @@ def _price_shares(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Itera
     spread = _spread(parts.inputs.markets, parts.outcome.clearing.depth)
     sides = [side for side in (1.0, -1.0) if (harmed.side == side).any()]
     flow = _flow(parts)
-    flows = [grouped.rows(_positive(flow, side)) for side in sides]
+    flows = [grouped.rows(positive(side * flow)) for side in sides]
     totals = [spread(sums(flow, 0)[None, :]) for flow in flows]
     left, lost = _depth_gone(parts, grouped)
     for first in range(0, len(grouped.names), _BLOCK):
@@ -85,9 +86,8 @@ def _price_shares(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Itera
 
 def _flow(parts: Parts) -> sparse.csr_array:
     """Return the USD (a, m) at opening prices that each account sold net in each market."""
-    sold = sparse.diags_array(parts.run.state.liquidated) @ holdings.net_units(parts.inputs.positions)
-    flow: sparse.csr_array = (sold @ sparse.diags_array(parts.inputs.markets.price)).tocsr()
-    return flow
+    units = holdings.net_units(parts.inputs.positions)
+    return scaled(units, parts.run.state.liquidated, parts.inputs.markets.price)
 
 
 def _depth_gone(parts: Parts, grouped: holdings.Groups) -> tuple[sparse.csr_array, Floats]:
@@ -95,16 +95,12 @@ def _depth_gone(parts: Parts, grouped: holdings.Groups) -> tuple[sparse.csr_arra
     markets, quotes = parts.inputs.markets, parts.inputs.quotes
     size = (len(grouped.names), markets.price.size)
     gone = quotes.depth * parts.run.state.withdrawn * markets.factor[quotes.market]
-    left = sparse.coo_array((gone, (grouped.member[quotes.account], quotes.market)), shape=size).tocsr()
+    left = gathered(gone, grouped.member[quotes.account], quotes.market, size)
     full = sum_by(quotes.market, quotes.depth, size[1]) + markets.depth
     infinite = np.isinf(full)
     full[infinite] = 0.0
     lost = markets.raising_factor * full - np.where(infinite, 0.0, parts.outcome.clearing.depth)
     return left, lost
-
-
-def _positive(flow: sparse.csr_array, side: float) -> sparse.csr_array:
-    return sparse.csr_array((np.maximum(side * flow.data, 0.0), flow.indices, flow.indptr), shape=flow.shape)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -117,10 +113,13 @@ def _spread(markets: Markets, depth: Floats) -> Callable[[Floats], Floats]:
     Where a linked component has no depth, pressure is infinite and the sum of its sales stands for it: only ratios
     between sellers are used.
     """
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+    from scipy.sparse import linalg
+
     component = markets.component
     total = sum_by(component, depth, depth.size)[component]
     void = np.flatnonzero(total == 0.0)
-    inside = sparse.coo_array((np.ones(void.size), (void, component[void])), shape=(depth.size, depth.size)).tocsr()
+    inside = gathered(np.ones(void.size), void, component[void], (depth.size, depth.size))
     coupled = np.flatnonzero(markets.linked & (total > 0.0) & np.isfinite(depth))
     matrix = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth[coupled])
     factor = linalg.splu(matrix.tocsc()) if coupled.size else None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from contagion import holdings
 from contagion.frames import Parts
-from contagion.holdings import sums
+from contagion.holdings import positive, scaled, sums
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.kernels.rounds import start
 from contagion.ranking.blame import Blame, Harm
 from contagion.solution import Solution
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Sold", "groups", "markets", "nodes", "sold"]
 
@@ -31,8 +33,7 @@ class Sold(NamedTuple):
 def sold(parts: Parts, grouped: holdings.Groups) -> Sold:
     """Return what was held and liquidated, by group and market."""
     held = holdings.opening_value(parts.inputs.positions, parts.inputs.markets.price, holdings.ASSETS)
-    share = sparse.diags_array(parts.run.state.liquidated)
-    return Sold(grouped.rows(held), grouped.rows((share @ held).tocsr()))
+    return Sold(grouped.rows(held), grouped.rows(scaled(held, parts.run.state.liquidated)))
 
 
 def nodes(solution: Solution, grouped: holdings.Groups, traded: Sold, blamed: Blame, abroad: Floats) -> pd.DataFrame:
@@ -64,9 +65,8 @@ def markets(solution: Solution, traded: Sold, harmed: Harm, abroad: Floats) -> p
     parts = solution.parts
     table = solution.markets.reindex(parts.labels.markets)
     drop = (table["drop_sales"] + table["drop_depth"]).to_numpy(dtype=np.float64)
-    fall = sparse.diags_array(parts.inputs.markets.price * table["drop"].to_numpy(dtype=np.float64))
-    loss = (holdings.net_units(parts.inputs.positions) @ fall).tocsr()
-    loss.data = np.maximum(loss.data, 0.0)
+    fall = parts.inputs.markets.price * table["drop"].to_numpy(dtype=np.float64)
+    loss = positive(scaled(holdings.net_units(parts.inputs.positions), columns=fall))
     usd = sums(traded.usd, 0)
     columns = {
         "loss_passed_on": harmed.exposed * np.abs(drop),
