@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from contagion.arrays import Labels
 from contagion.kernels import Inputs
 from contagion.kernels.inputs import COLLATERAL, DEBT, LONG, SHORT, Floats, Ints, Positions, sum_by
 from contagion.system import System
 
-__all__ = ["ASSETS", "Groups", "entries", "groups", "net_units", "opening_value", "sums"]
+if TYPE_CHECKING:
+    from scipy import sparse
+
+__all__ = [
+    "ASSETS",
+    "Groups",
+    "by_market",
+    "entries",
+    "gathered",
+    "groups",
+    "net_units",
+    "opening_value",
+    "positive",
+    "scaled",
+    "sums",
+]
 
 ASSETS = (COLLATERAL, LONG, SHORT)
 """Sides of positions that count as gross assets: collateral and perps."""
@@ -33,9 +47,8 @@ class Groups(NamedTuple):
 
     def rows(self, matrix: sparse.csr_array) -> sparse.csr_array:
         """Return the sums (g, ·) of the rows of a matrix (a, ·)."""
-        ones = np.ones(self.member.size)
-        shape = (len(self.names), self.member.size)
-        member = sparse.csr_array((ones, (self.member, np.arange(self.member.size))), shape=shape)
+        count = self.member.size
+        member = gathered(np.ones(count), self.member, np.arange(count), (len(self.names), count))
         summed: sparse.csr_array = (member @ matrix).tocsr()
         return summed
 
@@ -62,18 +75,43 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
 def net_units(positions: Positions) -> sparse.csr_array:
     """Return the units (a, m) that accounts hold net in each market, along platforms' routes; negative if owed."""
     sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
-    return _by_market(positions, sign, np.ones(positions.route.shape[1]))
+    return by_market(positions, sign, np.ones(positions.route.shape[1]))
 
 
 def opening_value(positions: Positions, price: Floats, sides: tuple[int, ...]) -> sparse.csr_array:
     """Return the value (a, m) of the positions on the given sides at opening prices, perps at notional."""
-    return _by_market(positions, np.isin(positions.side, sides).astype(np.float64), price)
+    return by_market(positions, np.isin(positions.side, sides).astype(np.float64), price)
 
 
-def _by_market(positions: Positions, weight: Floats, price: Floats) -> sparse.csr_array:
-    """Return units times a weight by term column (k,) and a price by market (m,), along the routes."""
-    unit = sparse.diags_array(weight) @ positions.route[positions.pair] @ sparse.diags_array(price)
+def by_market(positions: Positions, weight: Floats, price: Floats) -> sparse.csr_array:
+    """Return units (a, m) times a weight by term column (k,) and a price by market (m,), along platforms' routes."""
+    unit = scaled(positions.route[positions.pair], weight, price)
     found: sparse.csr_array = (positions.quantity @ unit).tocsr()
+    return found
+
+
+def scaled(matrix: sparse.csr_array, rows: Floats | None = None, columns: Floats | None = None) -> sparse.csr_array:
+    """Return a matrix with each row, and each column, multiplied by a number."""
+    found = matrix.copy()
+    if rows is not None:
+        found.data *= np.repeat(rows, np.diff(found.indptr))
+    if columns is not None:
+        found.data *= columns[found.indices]
+    return found
+
+
+def positive(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Return a matrix with zeros for its negative entries."""
+    found = matrix.copy()
+    found.data = np.maximum(found.data, 0.0)
+    return found
+
+
+def gathered(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_array:
+    """Return the matrix that holds each value at its row and column; values of one place add up."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    found: sparse.csr_array = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
     return found
 
 

@@ -554,6 +554,16 @@ def test_fonts_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert fonts() == "Arial (/fonts/arial.ttf)"
 
 
+def test_the_package_stays_as_it_was(tmp_path: Path) -> None:
+    def listed() -> list[tuple[str, bytes]]:
+        return sorted((path.name, path.read_bytes()) for path in painting._FONTS.iterdir())
+
+    before = listed()
+    assert [name for name, _ in before] == [".uuid", "DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "LICENSE"]
+    render(draw(small()), tmp_path / "x")
+    assert listed() == before
+
+
 def test_other_systems_keep_their_fonts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert painting._with_fonts(tmp_path) == dict(os.environ)

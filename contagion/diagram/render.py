@@ -149,7 +149,10 @@ def _painted(
 
 
 def _with_fonts(folder: Path) -> dict[str, str]:
-    """Return the environment in which fontconfig also finds the fonts that come with the package."""
+    """Return the environment in which fontconfig also finds the fonts that come with the package.
+
+    The file ``.uuid`` beside them keeps fontconfig 2.13 from writing one into the installed package.
+    """
     if sys.platform != "linux":
         return dict(os.environ)
     usual = escape(os.environ.get("FONTCONFIG_FILE", "/etc/fonts/fonts.conf"))
