@@ -127,8 +127,8 @@ class Solution:
     def totals(self) -> MappingProxyType[str, float]:
         """USD by name.
 
-        loss = account_loss + buffer_loss + outside_loss, each dollar once; gains of winners; hidden (losses that fall on
-        nobody yet) and hidden_bad_debt; liquidated, deficit, funded.
+        loss = account_loss + buffer_loss + outside_loss, each dollar once; gains of winners; hidden (losses that fall
+        on nobody yet) and hidden_bad_debt; liquidated, deficit, funded (by sources valued at terminal prices).
         """
         return MappingProxyType(frames.totals(self.parts, self.liquidations))
 

@@ -104,7 +104,7 @@ def test_restore_is_aaves_repayment_to_a_health_of_one() -> None:
     surplus = threshold * collateral - debt
     equity = (1 - cost) * collateral - debt
     share = float(channels.restore(np.array([surplus]), np.array([equity]))[0])
-    # selling λ of everything sells λ·C; Aave's sale repays debt too, leaving (C − s, D − x) = (1 − λ)(C, D) + λV in cash
+    # selling λ of everything sells λ·C; Aave's sale repays debt too, leaving (C − s, D − x) = (1 − λ)(C, D) + λV
     after_debt = (1 - share) * debt - share * equity
     after_collateral = (1 - share) * collateral
     assert threshold * after_collateral / after_debt == pytest.approx(1.0, rel=1e-12)

@@ -11,7 +11,7 @@ from contagion import holdings
 from contagion.diagram.picture import edges, from_matrix, summed
 from contagion.frames import Parts
 from contagion.kernels.accounts import LIQUIDATION
-from contagion.kernels.inputs import DEBT, LONG, SHORT, Floats, Ints
+from contagion.kernels.inputs import DEBT, LONG, SHORT, Floats
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -87,31 +87,15 @@ def _credit(parts: Parts, grouped: holdings.Groups, group: int) -> list[pd.DataF
     given, lost, haircut = parts.inputs.accounts, parts.outcome.losses, parts.run.state.haircut
     owned, member = np.flatnonzero(given.owner >= 0), grouped.member
     groups = group + np.arange(len(grouped.names))
-    called, source, taken = _funded(parts)
+    drawn = np.flatnonzero(parts.outcome.decision.taken)
+    called, source = given.funded[drawn], given.source[drawn]
     return [
         edges("deficit", groups, grouped.platform, grouped.total(lost.deficit)),
         summed(edges("owned", group + member[owned], given.owner[owned], lost.lost[owned])),
         from_matrix("claim", holdings.scaled(parts.inputs.nodes.claims, columns=haircut), 0, 0, transposed=True),
         from_matrix("claim", grouped.rows(holdings.scaled(given.claims, columns=haircut)), group, 0, transposed=True),
-        summed(edges("funding", group + member[called], group + member[source], taken)),
+        summed(edges("funding", group + member[called], group + member[source], parts.outcome.decision.taken[drawn])),
     ]
-
-
-def _funded(parts: Parts) -> tuple[Ints, Ints, Floats]:
-    """Return called account, source and USD of every funding row that was drawn on.
-
-    The solver keeps only sums; its order of rows gives the rows back from what each called account received.
-    """
-    given, made = parts.inputs.accounts, parts.outcome.decision
-    left, available = made.received.copy(), np.maximum(0.0, parts.outcome.terminal.proceeds)
-    rows = np.flatnonzero(left[given.funded] > 0.0)
-    taken = np.zeros(rows.size)
-    for number, row in enumerate(rows):
-        asking, giving = given.funded[row], given.source[row]
-        taken[number] = min(left[asking], available[giving])
-        left[asking] -= taken[number]
-        available[giving] -= taken[number]
-    return given.funded[rows], given.source[rows], taken
 
 
 def _links(parts: Parts, markets: pd.DataFrame, market: int) -> list[pd.DataFrame]:

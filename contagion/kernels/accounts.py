@@ -50,6 +50,7 @@ class Decision(NamedTuple):
     called: Bools
     received: Floats  # USD from funding sources
     given: Floats  # USD to called accounts
+    taken: Floats  # (f,) USD by funding row
 
 
 def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floats, recovery: Floats) -> Lines:
@@ -97,7 +98,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     size = accounts.platform.size
     liquidated, cause = np.zeros(size), np.zeros(size, dtype=np.int8)
     received, given, called = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.bool_)
-    asked, need = np.zeros(size), np.zeros(size)
+    asked, need, taken = np.zeros(size), np.zeros(size), np.zeros(accounts.funded.size)
 
     def ask(rows: Ints, share: Floats, reason: int) -> None:
         more = share > liquidated[rows]
@@ -127,7 +128,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     if asks.any():
         asked[rows[asks]] = -short_of[asks]
         need[:] = asked
-        drawn_share = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
+        taken, drawn_share = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
         givers = np.flatnonzero(drawn_share)
         ask(givers, drawn_share[givers], FUNDING)
 
@@ -149,34 +150,35 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     rule = accounts.close_rule[rows]
     share = np.where(rule == FULL, 1.0, np.where(rule == CLOSE_FACTOR, by_factor, share))
     ask(rows, share, LIQUIDATION)
-    return Decision(liquidated, cause, called, received, given)
+    return Decision(liquidated, cause, called, received, given, taken)
 
 
-def fund(funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats) -> Floats:
-    """Raise the cash that called accounts need, source by source, and return the share of each account drawn.
+def fund(
+    funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats
+) -> tuple[Floats, Floats]:
+    """Raise the cash that called accounts need, and return it by funding row, and the share of each account drawn.
 
     Adds to ``received`` and ``given`` and takes from ``need`` in place. Money is asked for in the order of the rows;
-    each source gives what it still has, and one that is asked for more than it has is closed in full, so that funding
-    is isotone. The loop is sequential by nature (what one caller takes the next cannot have) and runs over the rows
-    of called accounts only.
+    each source gives what it still has, and one that is asked for more than it has is closed in full. The loop is
+    sequential by nature (what one caller takes the next cannot have) and runs over the rows of called accounts only.
     """
     exhausted = np.zeros(need.size, dtype=np.bool_)
+    taken = np.zeros(funded.size)
     for row in np.flatnonzero(need[funded] > 0.0):
         asking, giving = funded[row], source[row]
         left = need[asking]
         if left <= 0.0:
             continue
-        taken = min(left, max(0.0, proceeds[giving] - given[giving]))
-        if taken < left:
-            exhausted[giving] = True
-        need[asking] = left - taken
-        received[asking] += taken
-        given[giving] += taken
+        taken[row] = min(left, max(0.0, proceeds[giving] - given[giving]))
+        exhausted[giving] |= taken[row] < left
+        need[asking] = left - taken[row]
+        received[asking] += taken[row]
+        given[giving] += taken[row]
     share = np.zeros(need.size)
     givers = np.flatnonzero(given > 0.0)
     share[givers] = given[givers] / proceeds[givers]
     share[exhausted] = 1.0
-    return share
+    return taken, share
 
 
 def sold_units(positions: Positions, liquidated: Floats) -> Floats:
