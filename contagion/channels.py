@@ -183,6 +183,6 @@ def haircut(loss: Floats, buffer: Floats, liabilities: Floats, recovery_rate: Fl
     the value that is left).
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        remaining = np.maximum(0.0, 1.0 - (loss - buffer) / liabilities)
-        share = 1.0 - recovery_rate * remaining
+        lost = np.minimum(1.0, (loss - buffer) / liabilities)
+        share = (1.0 - recovery_rate) + recovery_rate * lost  # keeps all digits of a small loss on large liabilities
     return np.where((loss > buffer) & (liabilities > 0.0), share, 0.0)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from contagion.arrays import Labels
 from contagion.kernels import Inputs
-from contagion.kernels.inputs import COLLATERAL, DEBT, LONG, SHORT, Floats, Ints, Positions, sum_by
+from contagion.kernels.inputs import COLLATERAL, LONG, SHORT, Floats, Ints, Positions, sign_of, sum_by
 from contagion.system import System
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
 
 def net_units(positions: Positions) -> sparse.csr_array:
     """Return the units (a, m) that accounts hold net in each market, along platforms' routes; negative if owed."""
-    sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
-    return by_market(positions, sign, np.ones(positions.route.shape[1]))
+    return by_market(positions, sign_of(positions.side), np.ones(positions.route.shape[1]))
 
 
 def opening_value(positions: Positions, price: Floats, sides: tuple[int, ...]) -> sparse.csr_array:

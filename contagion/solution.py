@@ -10,6 +10,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from contagion import frames
+from contagion.frozen import HandsOutCopies
 from contagion.kernels.rounds import error_estimate, local_rate
 from contagion.scenario import Scenario
 from contagion.system import System
@@ -18,8 +19,8 @@ __all__ = ["Solution"]
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
-    """Return tables and totals of a solved scenario; made by `contagion.solve`.
+class Solution(HandsOutCopies):
+    """Tables and totals of a solved scenario; made by `contagion.solve`.
 
     Attributes
     ----------
@@ -27,6 +28,8 @@ class Solution:
         What was solved; the system has the scenario's overrides applied.
     tol : float
         Step below which the rounds could end.
+    parts : frames.Parts
+        Arrays that the tables are made from; not part of the public surface.
     """
 
     system: System
@@ -108,8 +111,8 @@ class Solution:
     def rounds(self) -> pd.DataFrame:
         """One row a round.
 
-        step (largest move), called and liquidated (accounts), sold, deficit, withdrawn (USD so far), largest_haircut,
-        largest_drop, lowest_market.
+        step (largest move), called_count and liquidated_count (accounts), sold, deficit, depth_withdrawn (USD so far),
+        largest_haircut, largest_drop, lowest_market.
         """
         return frames.rounds(self.parts)
 
@@ -123,21 +126,29 @@ class Solution:
         """Liquidated USD at opening prices by platform, asset and group."""
         return frames.liquidations(self.parts)
 
-    @cached_property
+    @property
     def totals(self) -> MappingProxyType[str, float]:
         """USD by name.
 
         loss = account_loss + buffer_loss + outside_loss, each dollar once; gains of winners; hidden (losses that fall
         on nobody yet) and hidden_bad_debt; liquidated, deficit, funded (by sources valued at terminal prices).
         """
-        return MappingProxyType(frames.totals(self.parts, self.liquidations))
+        return MappingProxyType(self._totals)
 
-    @cached_property
+    @property
     def stock_flow(self) -> MappingProxyType[str, float]:
         """Balance of equity changes against prices, sales, costs and claims; ``residual`` is its error."""
-        return MappingProxyType(frames.stock_flow(self.parts))
+        return MappingProxyType(self._stock_flow)
 
     @cached_property
     def knife_edge(self) -> pd.DataFrame:
         """Accounts within 1e-9 of a trigger: account, trigger, surplus (USD), scale (USD)."""
         return frames.knife_edge(self.parts)
+
+    @cached_property
+    def _totals(self) -> dict[str, float]:
+        return frames.totals(self.parts, self.liquidations)
+
+    @cached_property
+    def _stock_flow(self) -> dict[str, float]:
+        return frames.stock_flow(self.parts)

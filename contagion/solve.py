@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Literal, NoReturn
 
+import numpy as np
 from tqdm import tqdm
 
 from contagion.arrays import lower
@@ -70,8 +72,8 @@ def solve(
     >>> solution.converged, round(solution.accounts["gross_assets_before"].iloc[0])
     (True, 368928)
     """
-    _check_arguments(tol, max_rounds, on_failure)
     scenario = Scenario() if scenario is None else scenario
+    _check_arguments(system, scenario, tol, max_rounds, on_failure)
     system = scenario.apply(system)
     validate(system, scenario)
     inputs, labels = lower(system, scenario)
@@ -83,12 +85,16 @@ def solve(
     return solution
 
 
-def _check_arguments(tol: float, max_rounds: int, on_failure: str) -> None:
+def _check_arguments(system: object, scenario: object, tol: object, max_rounds: object, on_failure: object) -> None:
     problems = []
-    if not tol > 0.0:
+    if not isinstance(system, System):
+        problems.append(f"system is a {type(system).__name__}; give a System (read_system reads one from a folder)")
+    if not isinstance(scenario, Scenario):
+        problems.append(f"scenario is a {type(scenario).__name__}; give a Scenario (read_scenario reads one from TOML)")
+    if not isinstance(tol, float | int) or not tol > 0.0:
         problems.append(f"tol is {tol!r}; give a positive number")
-    if max_rounds < 1:
-        problems.append(f"max_rounds is {max_rounds!r}; give at least 1")
+    if not isinstance(max_rounds, int) or max_rounds < 1:
+        problems.append(f"max_rounds is {max_rounds!r}; give a whole number of at least 1")
     if on_failure not in ("raise", "return"):
         problems.append(f"on_failure is {on_failure!r}; give 'raise' or 'return'")
     if problems:
@@ -101,6 +107,13 @@ def _show(bar: tqdm[NoReturn], record: Record) -> None:
 
 
 def _failure(solution: Solution) -> str:
+    if math.isnan(solution.residual):
+        average = solution.markets["average_price"]
+        lost = ", ".join(map(repr, average.index[~np.isfinite(average)][:5]))
+        return (
+            f"prices left the range of the arithmetic in round {len(solution.rounds)} (markets {lost}): buying back shorts "
+            "or debts in a market with too little depth; check depth and quantities"
+        )
     return (
         f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "
         f"(tol {solution.tol:.0e}), rate {solution.rate:.6f}, estimated error {solution.error_estimate:.1e}; "

@@ -11,6 +11,7 @@ import pandas as pd
 
 from contagion import schema
 from contagion.errors import InputError
+from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -19,8 +20,8 @@ __all__ = ["System"]
 
 
 @dataclass(frozen=True, eq=False)
-class System:
-    """Return a frozen bundle of the twelve tables of the schema.
+class System(HandsOutCopies):
+    """A frozen bundle of the twelve tables of the schema.
 
     Parameters
     ----------

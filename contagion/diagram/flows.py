@@ -11,7 +11,7 @@ from contagion import holdings
 from contagion.diagram.picture import edges, from_matrix, summed
 from contagion.frames import Parts
 from contagion.kernels.accounts import LIQUIDATION
-from contagion.kernels.inputs import DEBT, LONG, SHORT, Floats
+from contagion.kernels.inputs import LONG, SHORT, Floats, sign_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -57,8 +57,7 @@ def _falls(
 def _losing(parts: Parts, chosen: Floats, loss: Floats, grouped: holdings.Groups) -> sparse.csr_array:
     """Return by group and market (g, m) what accounts lost on their net holdings in the chosen term columns."""
     positions = parts.inputs.positions
-    sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0) * chosen
-    return grouped.rows(holdings.positive(holdings.by_market(positions, sign, loss)))
+    return grouped.rows(holdings.positive(holdings.by_market(positions, sign_of(positions.side) * chosen, loss)))
 
 
 def _inverse(matrix: sparse.csr_array) -> sparse.csr_array:

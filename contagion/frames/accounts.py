@@ -17,6 +17,7 @@ CAUSES = ("", "call", "funding", "stop_loss", "liquidation")
 _EDGE = 1e-9
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def accounts(parts: Parts) -> pd.DataFrame:
     """Return lines, health, leverage, sales and losses by account, in the order of the system's table."""
     order = np.empty(len(parts.labels.accounts), dtype=np.int64)

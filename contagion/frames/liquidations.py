@@ -19,17 +19,18 @@ def liquidations(parts: Parts) -> pd.DataFrame:
     price = np.where(positions.side == DEBT, 0.0, parts.opening_price())
     account = np.repeat(np.arange(holdings.shape[0]), np.diff(holdings.indptr))
     usd = parts.run.state.liquidated[account] * holdings.data * price[holdings.indices]
+    sold = np.flatnonzero(usd)
     group, names = pd.factorize(parts.system.accounts["group"].take(labels.account_rows), sort=True)
-    cell = holdings.indices.astype(np.int64) * len(names) + group[account]
-    total = sum_by(cell, usd, price.size * len(names))
-    touched = np.flatnonzero(total)
-    column = labels.columns.take(touched // max(len(names), 1))
-    frame = pd.DataFrame(
+    platform, asset = (labels.columns[name].to_numpy()[holdings.indices[sold]] for name in ("platform", "asset"))
+    cell = (platform * len(labels.assets) + asset) * len(names) + group[account[sold]]
+    cells, row = np.unique(cell, return_inverse=True)
+    pair, of_group = np.divmod(cells, max(len(names), 1))
+    of_platform, of_asset = np.divmod(pair, max(len(labels.assets), 1))
+    return pd.DataFrame(
         {
-            "platform": labels.nodes.take(column["platform"].to_numpy()),
-            "asset": labels.assets.take(column["asset"].to_numpy()),
-            "group": pd.Index(names).take(touched % max(len(names), 1)),
-            "usd": total[touched],
+            "platform": labels.nodes.take(of_platform),
+            "asset": labels.assets.take(of_asset),
+            "group": pd.Index(names).take(of_group),
+            "usd": sum_by(row, usd[sold], cells.size),
         }
     )
-    return frame.groupby(["platform", "asset", "group"], sort=True)["usd"].sum().reset_index()

@@ -7,9 +7,11 @@ import pandas as pd
 
 from contagion import channels
 from contagion.frames.parts import Parts
-from contagion.kernels.inputs import Floats, sum_by
+from contagion.kernels.inputs import Floats, Ints, sum_by
+from contagion.kernels.markets import prices
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def markets(parts: Parts) -> pd.DataFrame:
     """Return prices, the drop and its parts, sales and depth by market, in the order of the system's table."""
     given, clearing = parts.inputs.markets, parts.outcome.clearing
@@ -19,7 +21,7 @@ def markets(parts: Parts) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "price_before": given.price,
-            "price": given.price * np.exp(-clearing.log_drop),
+            "price": prices(given.price, clearing.log_drop),
             "drop": drop,
             **_drop_by_cause(parts, depth_before, drop),
             "average_price": clearing.average(given),
@@ -62,10 +64,11 @@ def _drop_by_cause(parts: Parts, depth_before: Floats, drop: Floats) -> dict[str
         "sales": clearing.impact * (1.0 + left) / 2.0,
         "depth": clearing.impact * (1.0 - left) / 2.0,
     }
-    return {f"drop_{cause}": _scaled(log, clearing.log_drop, scale) for cause, log in logs.items()}
+    gone = np.sum([np.isinf(log) for log in logs.values()], axis=0)
+    return {f"drop_{cause}": _scaled(log, clearing.log_drop, scale, gone) for cause, log in logs.items()}
 
 
-def _scaled(log: Floats, total: Floats, scale: Floats) -> Floats:
-    """Return log·scale; where the price is gone altogether, what took it away gets the whole drop."""
+def _scaled(log: Floats, total: Floats, scale: Floats, gone: Ints) -> Floats:
+    """Return log·scale; where the price is gone altogether, what took it away shares the whole drop."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(total), np.isinf(log).astype(np.float64), log * scale)
+        return np.where(np.isinf(total), np.isinf(log) / np.maximum(gone, 1), log * scale)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from contagion.arrays import Labels
 from contagion.kernels import Inputs, Outcome, Rounds
-from contagion.kernels.inputs import DEBT, SHORT, Floats
+from contagion.kernels.inputs import Floats, sign_of
 from contagion.system import System
 
 
@@ -24,8 +22,7 @@ class Parts(NamedTuple):
     def signed_units(self, weight: Floats) -> Floats:
         """Return the net units (k,) in each term column, accounts weighted by (a,); debts and shorts are negative."""
         positions = self.inputs.positions
-        sign = np.where((positions.side == DEBT) | (positions.side == SHORT), -1.0, 1.0)
-        units: Floats = sign * (positions.quantity.T @ weight)
+        units: Floats = sign_of(positions.side) * (positions.quantity.T @ weight)
         return units
 
     def opening_price(self) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from contagion.frames.parts import Parts
+from contagion.kernels.markets import prices as prices_after
 
 
 def rounds(parts: Parts) -> pd.DataFrame:
@@ -24,5 +25,5 @@ def prices(parts: Parts) -> pd.DataFrame:
     """Return the price of every market after every round, USD per unit; round 0 is the opening."""
     opening = parts.inputs.markets.price
     drops = [np.zeros(opening.size), *(record.log_drop for record in parts.run.records)]
-    path = pd.DataFrame(opening * np.exp(-np.array(drops)), columns=parts.labels.markets)
+    path = pd.DataFrame(prices_after(opening, np.array(drops)), columns=parts.labels.markets)
     return path.rename_axis(index="round")[list(parts.system.markets["market"])]

@@ -9,8 +9,10 @@ from contagion.frames.accounts import hidden_bad_debt
 from contagion.frames.nodes import outside_loss
 from contagion.frames.parts import Parts
 from contagion.kernels.inputs import DEBT, Floats, sum_by
+from contagion.kernels.markets import prices
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
     """Return losses, gains, liquidated USD and unpaid debts of the whole system, in USD.
 
@@ -36,6 +38,7 @@ def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def stock_flow(parts: Parts) -> dict[str, float]:
     """Return both sides of the balance of all accounts: equity against prices, sales, costs and claims (Hurd 2017).
 
@@ -52,7 +55,7 @@ def stock_flow(parts: Parts) -> dict[str, float]:
 
     sold = by_market(parts.signed_units(liquidated))
     kept = by_market(parts.signed_units(np.ones(liquidated.size))) - sold
-    price, average = given.price * np.exp(-clearing.log_drop), clearing.average(given)
+    price, average = prices(given.price, clearing.log_drop), clearing.average(given)
     closed = np.where(positions.side == DEBT, 0.0, positions.quantity.T @ liquidated)
     executed = (positions.route @ average)[positions.pair]
     entries = {

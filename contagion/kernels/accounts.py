@@ -24,6 +24,7 @@ from contagion.kernels.inputs import (
     Floats,
     Ints,
     Positions,
+    sign_of,
     sum_by,
 )
 
@@ -65,7 +66,7 @@ def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floa
 
     collateral, debt, short = side == COLLATERAL, side == DEBT, side == SHORT
     perp = (side == LONG) | short
-    sign = np.where(debt | short, -1.0, 1.0)
+    sign = sign_of(side)
     value = np.empty((side.size, 6))
     value[:, 0] = np.where(collateral, positions.weight * seen, np.where(perp, sign * seen, 0.0))
     value[:, 1] = np.where(debt, seen, 0.0)
@@ -176,7 +177,7 @@ def fund(
         given[giving] += taken[row]
     share = np.zeros(need.size)
     givers = np.flatnonzero(given > 0.0)
-    share[givers] = given[givers] / proceeds[givers]
+    share[givers] = np.minimum(1.0, given[givers] / proceeds[givers])  # sums of parts may exceed the whole by an ulp
     share[exhausted] = 1.0
     return taken, share
 
@@ -184,6 +185,5 @@ def fund(
 def sold_units(positions: Positions, liquidated: Floats) -> Floats:
     """Return the net units that liquidations sell in each priced pair (r,), negative where they buy back."""
     side = positions.side
-    sign = np.where((side == DEBT) | (side == SHORT), -1.0, 1.0)
-    units = sign * (positions.quantity.T @ liquidated)
+    units = sign_of(side) * (positions.quantity.T @ liquidated)
     return sum_by(positions.pair, units, positions.route.shape[0])

@@ -117,6 +117,11 @@ class Inputs(NamedTuple):
     nodes: Nodes
 
 
+def sign_of(side: Codes) -> Floats:
+    """Return 1 for what an account owns or is long of, -1 for what it owes or is short of."""
+    return np.where((side == DEBT) | (side == SHORT), -1.0, 1.0)
+
+
 def sum_by(group: Ints, values: Floats, size: int) -> Floats:
     """Return the sum of the values in each of ``size`` groups, added in the order of the rows."""
     return np.bincount(group, values, minlength=size).astype(np.float64, copy=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from contagion import channels
-from contagion.kernels.inputs import Floats, Markets, Quotes, sum_by
+from contagion.kernels.inputs import Floats, Ints, Markets, Quotes, sum_by
 
 
 class Clearing(NamedTuple):
@@ -23,7 +23,7 @@ class Clearing(NamedTuple):
 
     def average(self, markets: Markets) -> Floats:
         """Return v, the volume-weighted average price of sellers and buyers."""
-        return markets.price * np.exp(-self.reference) * self.discount
+        return prices(markets.price, self.reference) * self.discount
 
 
 def depth_left(markets: Markets, quotes: Quotes, withdrawn: Floats) -> Floats:
@@ -49,12 +49,41 @@ def pressure(markets: Markets, depth: Floats, sold: Floats) -> Floats:
     x[void] = np.where(total_sold[void] > 0.0, np.inf, 0.0)
     coupled = np.flatnonzero(markets.linked & ~void & np.isfinite(depth))
     if coupled.size:
-        from scipy import sparse  # loaded where it is used: it would double the import time of the package
-        from scipy.sparse import linalg
-
-        matrix = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth[coupled])
-        x[coupled] = linalg.spsolve(matrix.tocsc(), sold[coupled])
+        common = total_sold[coupled] / total_depth[coupled]
+        x[coupled] = common + _apart(markets, coupled, depth[coupled], sold[coupled] - depth[coupled] * common)
     return x
+
+
+def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Floats:
+    """Return what sets linked markets apart from the pressure that they have in common.
+
+    Links that are far deeper than the markets make diag(D) + L singular to the last digit, in one direction: all
+    markets of a component together. What they have in common, ΣQ/ΣD, is known, so it is taken out of the right-hand
+    side, and a border row keeps it out of the solution, Σ D·z = 0. Components that a market of infinite depth holds
+    need no border.
+    """
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+    from scipy.sparse import linalg
+
+    held = sum_by(markets.component, np.isinf(markets.depth).astype(np.float64), markets.price.size) > 0.0
+    floating = ~held[markets.component[coupled]]
+    _, border = np.unique(markets.component[coupled][floating], return_inverse=True)
+    rows, size = np.flatnonzero(floating), coupled.size
+    shape = (size, int(border.max(initial=-1)) + 1)
+    weight = depth[floating] / sum_by(border, depth[floating], shape[1])[border]
+    ones = sparse.coo_array((np.ones(rows.size), (rows, border)), shape=shape)
+    weights = sparse.coo_array((weight, (rows, border)), shape=shape)
+    links = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth)
+    bordered: list[list[Any]] = [[links, ones], [weights.T, None]] if shape[1] else [[links]]
+    matrix = sparse.block_array(bordered).tocsc()
+    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros(shape[1])]))
+    return z[:size]
+
+
+def prices(opening: Floats, log_drop: Floats) -> Floats:
+    """Return opening prices less their log drops; infinite where buying has driven one beyond all numbers."""
+    with np.errstate(over="ignore"):
+        return opening * np.exp(-log_drop)
 
 
 def clear(

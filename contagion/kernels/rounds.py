@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +13,17 @@ from contagion import channels
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.credit import Losses, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
-from contagion.kernels.markets import Clearing, clear
+from contagion.kernels.markets import Clearing, clear, prices
 
-ACCURACY = 1e-9
-"""Error that a converged result may still have, by its own estimate."""
+ACCURACY = 2.5e-10
+"""Error that a converged result may still have, by its own estimate: a quarter of 1e-9, for ρ still rises on the way
+in.
+"""
 
 _NOISE = 1e-14
 _MEMORY = 9
+_CONFIRM = 3
+_PATIENCE = 100
 
 
 class State(NamedTuple):
@@ -35,11 +40,11 @@ class Record(NamedTuple):
     """What one round did; the timeline is a list of these."""
 
     step: float  # largest move of any unknown
-    called: int  # accounts with an open margin call
-    liquidated: int  # accounts of which anything has been sold
-    sold: float  # USD at opening prices, sales only
+    called_count: int  # accounts with an open margin call
+    liquidated_count: int  # accounts of which anything has been sold
+    sold: float  # USD at opening prices, markets that sell on balance only
     deficit: float  # USD
-    withdrawn: float  # USD of quotes gone
+    depth_withdrawn: float  # USD of quotes gone
     largest_haircut: float
     log_drop: Floats  # (m,) at the end of the round
 
@@ -100,9 +105,10 @@ def withdrawn_quotes(inputs: Inputs, at: Lines, liquidated: Floats, opening_equi
     return np.maximum(by_equity, liquidated[quotes.account])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a price beyond all numbers ends the rounds; see `distance`
 def step(inputs: Inputs, state: State, opening_equity: Floats) -> tuple[State, Decision, Losses, Clearing]:
     """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
-    price = inputs.markets.price * np.exp(-state.log_drop)
+    price = prices(inputs.markets.price, state.log_drop)
     at = lines(inputs.positions, inputs.accounts, price, state.average, 1.0 - state.haircut)
     made = decide(inputs.accounts, at, opening_equity)
     liquidated = np.maximum(state.liquidated, made.liquidated)
@@ -120,13 +126,15 @@ def step(inputs: Inputs, state: State, opening_equity: Floats) -> tuple[State, D
 
 
 def distance(old: State, new: State) -> float:
-    """Return the largest move of any component of (δ, λ, η, θ)."""
+    """Return the largest move of any component of (δ, λ, η, θ); NaN if a price has left the range of the arithmetic."""
+    if not np.isfinite(new.average).all():
+        return math.nan
     moves = [0.0]
     for before, after in zip(old[:4], new[:4], strict=True):
         changed = before != after  # two infinite drops are equal, though their difference is not a number
         if changed.any():
             moves.append(float(np.abs(after[changed] - before[changed]).max()))
-    return max(moves)
+    return float(np.max(moves))
 
 
 def local_rate(steps: Sequence[float]) -> float:
@@ -134,21 +142,44 @@ def local_rate(steps: Sequence[float]) -> float:
 
     Steps at the resolution of the arithmetic say nothing and are left out; NaN before there are two others.
     """
+    if steps and steps[-1] == 0.0:
+        return 0.0
     telling = [step for step in steps[-_MEMORY:] if _NOISE < step < math.inf]
     if len(telling) < 2:
-        return 0.0 if steps and steps[-1] <= _NOISE else math.nan
+        return math.nan
     return float((telling[-1] / telling[0]) ** (1.0 / (len(telling) - 1)))
 
 
 def error_estimate(steps: Sequence[float]) -> float:
     """Return step·ρ/(1 − ρ), the distance to the fixed point if the last rounds' rate holds on.
 
-    Infinite if the steps did not shrink.
+    Infinite if the steps did not shrink, or if there are too few to tell.
     """
     if not steps:
         return math.inf
+    if steps[-1] == 0.0 or _rests(steps):
+        return steps[-1]
     rate = local_rate(steps)
     return steps[-1] * rate / (1.0 - rate) if rate < 1.0 else math.inf
+
+
+def settled(steps: Sequence[float], tol: float) -> bool:
+    """Return whether the rounds have come to their end.
+
+    Either nothing moves at all, or steps have been below ``tol`` for a while without growing (a cascade that starts
+    from an account an ulp below its level begins with steps that small) and the estimated error has come down to
+    `ACCURACY`.
+    """
+    if not steps or steps[-1] == 0.0:
+        return bool(steps)
+    last = steps[-_CONFIRM:]
+    quiet = len(last) == _CONFIRM and all(later <= earlier <= tol for earlier, later in pairwise(last))
+    return _rests(steps) or (quiet and error_estimate(steps) <= ACCURACY)
+
+
+def _rests(steps: Sequence[float]) -> bool:
+    """Return whether only rounding has moved for so long that nothing can be growing beneath it."""
+    return len(steps) >= _PATIENCE and all(step <= _NOISE for step in steps[-_PATIENCE:])
 
 
 def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Record], object] | None = None) -> Rounds:
@@ -164,7 +195,7 @@ def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Recor
     records: list[Record] = []
     steps: list[float] = []
     converged = False
-    while not converged and len(records) < max_rounds:
+    while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
         new, made, lost, cleared = step(inputs, state, opening_equity)
         number = len(records) + 1
         called_round[made.called & (called_round == 0)] = number
@@ -173,7 +204,7 @@ def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Recor
         steps.append(distance(state, new))
         records.append(_record(inputs, new, made, lost, cleared, steps[-1]))
         state = new
-        converged = steps[-1] <= tol and error_estimate(steps) <= ACCURACY
+        converged = settled(steps, tol)
         if report is not None:
             report(records[-1])
     return Rounds(state, records, called_round, liquidated_round, cause, converged)
@@ -182,21 +213,22 @@ def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Recor
 def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared: Clearing, moved: float) -> Record:
     return Record(
         step=moved,
-        called=int(np.count_nonzero(made.called)),
-        liquidated=int(np.count_nonzero(state.liquidated)),
+        called_count=int(np.count_nonzero(made.called)),
+        liquidated_count=int(np.count_nonzero(state.liquidated)),
         sold=float(np.maximum(cleared.sold, 0.0).sum()),
         deficit=float(lost.deficit.sum()),
-        withdrawn=float((inputs.quotes.depth * state.withdrawn).sum()),
+        depth_withdrawn=float((inputs.quotes.depth * state.withdrawn).sum()),
         largest_haircut=float(state.haircut.max(initial=0.0)),
         log_drop=state.log_drop,
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def settle(inputs: Inputs, state: State) -> Outcome:
     """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
     sold = sold_on_markets(inputs, state.liquidated)
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
-    price = inputs.markets.price * np.exp(-cleared.log_drop)
+    price = prices(inputs.markets.price, cleared.log_drop)
     opening = opening_lines(inputs)
     at = lines(inputs.positions, inputs.accounts, price, cleared.average(inputs.markets), 1.0 - state.haircut)
     made = decide(inputs.accounts, at, opening.equity)
