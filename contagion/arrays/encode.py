@@ -41,8 +41,12 @@ def in_order(frame: pd.DataFrame, key: str) -> tuple[pd.DataFrame, Ints]:
 
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
-    """Return the position of each name, -1 where it is not one of them."""
-    return index.get_indexer(pd.Index(names)).astype(np.int64)
+    """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
+    # one pass over both, several times as fast as looking names up in an index of strings
+    joined = pd.concat([pd.Series(index, dtype="str"), names.astype("str")], ignore_index=True)
+    found: Ints = pd.factorize(joined)[0][len(index) :].astype(np.int64)
+    found[found >= len(index)] = -1
+    return found
 
 
 def floats(values: pd.Series[Any]) -> Floats:
@@ -52,7 +56,7 @@ def floats(values: pd.Series[Any]) -> Floats:
 
 def choice(values: pd.Series[Any], words: tuple[str, ...]) -> Codes:
     """Return the position of each word among the allowed ones."""
-    return pd.Index(words).get_indexer(pd.Index(values)).astype(np.int8)
+    return code(values, pd.Index(words)).astype(np.int8)
 
 
 def matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) -> sparse.csr_array:

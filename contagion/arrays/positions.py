@@ -53,9 +53,12 @@ def positions_of(system: System, accounts: pd.DataFrame, names: Names) -> tuple[
 
 def _distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     """Return the group of each row and the distinct rows in sorted order; empty cells are equal to each other."""
-    grouped = keys.groupby(list(keys.columns), sort=True, dropna=False)
-    group: Ints = grouped.ngroup().to_numpy().astype(np.int64)
-    first = np.zeros(grouped.ngroups, dtype=np.int64)
+    group = np.zeros(len(keys), dtype=np.int64)
+    for name in keys.columns:
+        part, values = pd.factorize(keys[name], sort=True)
+        # numbered anew after each column, so that the product never outgrows its integer
+        group = pd.factorize(group * (len(values) + 1) + part + 1, sort=True)[0].astype(np.int64)
+    first = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
     first[group[::-1]] = np.arange(len(keys) - 1, -1, -1)
     return group, keys.take(first).reset_index(drop=True)
 

@@ -115,8 +115,10 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
 
         A call that is met in full then leaves its target exactly, and not an ulp less, which would be a breach.
         """
-        margin, helped = surplus_at(rows, level), received[rows] > 0.0
-        margin[helped] = (margin[helped] + asked[rows][helped]) - need[rows][helped]
+        margin = surplus_at(rows, level)
+        if any_funded:
+            helped = np.flatnonzero(received[rows])
+            margin[helped] = (margin[helped] + asked[rows][helped]) - need[rows][helped]
         return margin
 
     callable_ = np.flatnonzero(accounts.call_policy != NO_CALL)
@@ -126,12 +128,13 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     sells = accounts.call_policy[rows] == DELEVER
     ask(rows[sells], channels.restore(short_of[sells], at.proceeds[rows[sells]]), VOLUNTARY)
     asks = accounts.call_policy[rows] == FUND
-    if asks.any():
+    any_funded = bool(asks.any())
+    if any_funded:
         asked[rows[asks]] = -short_of[asks]
         need[:] = asked
-        taken, drawn_share = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
-        givers = np.flatnonzero(drawn_share)
-        ask(givers, drawn_share[givers], FUNDING)
+        taken, drawn = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
+        givers = np.flatnonzero(drawn)
+        ask(givers, drawn[givers], FUNDING)
 
     stoppable = np.flatnonzero(accounts.stop_loss == accounts.stop_loss)
     floor = accounts.stop_loss[stoppable] * opening_equity[stoppable]
