@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contagion import holdings
 from contagion.arrays import Labels
 from contagion.kernels import Inputs
 from contagion.kernels.accounts import Lines
+from contagion.kernels.inputs import Floats
 from contagion.system import System
 
 __all__ = ["SUMS", "Arrow", "Picture", "arrows", "edges", "entities", "from_matrix", "members", "summed"]
@@ -70,44 +72,19 @@ def members(system: System, inputs: Inputs, labels: Labels, most: int) -> holdin
 
 def entities(system: System, inputs: Inputs, labels: Labels, grouped: holdings.Groups, opening: Lines) -> pd.DataFrame:
     """Return one box for each node, market and account group, in this order, with gross assets at the opening."""
-    nodes = system.nodes.set_index("node").reindex(labels.nodes)
-    markets = system.markets.set_index("market").reindex(labels.markets)
-    domain = nodes["domain"].to_numpy(dtype=object)
-    venue = labels.nodes.get_indexer(pd.Index(markets["venue"]))
-    kinds = system.assets.set_index("asset")["kind"].reindex(markets["asset"]).to_numpy(dtype=object)
-    platform = labels.nodes.to_numpy(dtype=object)[grouped.platform]
-    hosted = np.bincount(inputs.accounts.platform, opening.gross, minlength=len(nodes))
+    domain = system.nodes.set_index("node")["domain"].reindex(labels.nodes).to_numpy(dtype=object)
+    hosted = np.bincount(inputs.accounts.platform, opening.gross, minlength=len(labels.nodes))
     lent = holdings.sums(inputs.nodes.claims, 1)
     traded = holdings.sums(holdings.opening_value(inputs.positions, inputs.markets.price, holdings.ASSETS), 0)
     parts = [
-        {
-            "name": labels.nodes,
-            "kind": nodes["kind"].to_numpy(dtype=object),
-            "type": "node",
-            "domain": domain,
-            "home": "",
-            "asset": "",
-            "sort": [f"other {kind}s" for kind in nodes["kind"]],
-            "members": 1.0,
-            "gross": hosted + lent + inputs.nodes.buffer,
-        },
-        {
-            "name": labels.markets,
-            "kind": "market",
-            "type": "market",
-            "domain": domain[venue],
-            "home": markets["venue"].to_numpy(dtype=object),
-            "asset": markets["asset"].to_numpy(dtype=object),
-            "sort": [f"{kind}s".replace("_", " ").replace("others", "other tokens") for kind in kinds],
-            "members": 1.0,
-            "gross": traded,
-        },
+        _nodes(system, labels, hosted + lent + inputs.nodes.buffer),
+        _markets(system, labels, domain, traded),
         {
             "name": grouped.names if grouped.names is labels.accounts else grouped.group,
             "kind": "group",
             "type": "group",
             "domain": domain[grouped.platform],
-            "home": platform,
+            "home": labels.nodes.to_numpy(dtype=object)[grouped.platform],
             "asset": "",
             "sort": "other accounts",
             "members": grouped.total(np.ones(grouped.member.size)),
@@ -116,6 +93,37 @@ def entities(system: System, inputs: Inputs, labels: Labels, grouped: holdings.G
     ]
     boxes = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
     return boxes.assign(**dict.fromkeys(SUMS[2:], 0.0), column=0, first=np.nan, note="")
+
+
+def _nodes(system: System, labels: Labels, gross: Floats) -> dict[str, Any]:
+    nodes = system.nodes.set_index("node").reindex(labels.nodes)
+    return {
+        "name": labels.nodes,
+        "kind": nodes["kind"].to_numpy(dtype=object),
+        "type": "node",
+        "domain": nodes["domain"].to_numpy(dtype=object),
+        "home": "",
+        "asset": "",
+        "sort": [f"other {kind}s" for kind in nodes["kind"]],
+        "members": 1.0,
+        "gross": gross,
+    }
+
+
+def _markets(system: System, labels: Labels, domain: NDArray[np.object_], gross: Floats) -> dict[str, Any]:
+    markets = system.markets.set_index("market").reindex(labels.markets)
+    kinds = system.assets.set_index("asset")["kind"].reindex(markets["asset"])
+    return {
+        "name": labels.markets,
+        "kind": "market",
+        "type": "market",
+        "domain": domain[labels.nodes.get_indexer(pd.Index(markets["venue"]))],
+        "home": markets["venue"].to_numpy(dtype=object),
+        "asset": markets["asset"].to_numpy(dtype=object),
+        "sort": [f"{kind}s".replace("_", " ").replace("others", "other tokens") for kind in kinds],
+        "members": 1.0,
+        "gross": gross,
+    }
 
 
 def edges(channel: str, cause: Any, effect: Any, usd: Any) -> pd.DataFrame:
