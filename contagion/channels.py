@@ -58,9 +58,9 @@ def impact(kind: NDArray[np.int8], x: Floats, cap: Floats) -> Floats:
     Returns
     -------
     (m,) float
-        g(x) = x·ln(1/0.99) (exponential; Cifuentes, Ferrucci and Shin 2005, eq. 2), −ln(1 − 0.01 x) (linear; Kyle
-        1985), −ln(1 − 0.01 √x) (square root; Tóth et al. 2011), 2 ln(1 + x (0.99^(−1/2) − 1)) (constant-product pool;
-        Angeris et al. 2021). For x ≤ 0 every kind is exponential, so prices rise.
+        g(x) = x·ln(1/0.99) (exponential; Cifuentes, Ferrucci and Shin 2005), −ln(1 − 0.01 x) (linear in the price,
+        as in Kyle 1985), −ln(1 − 0.01 √x) (square root; Tóth et al. 2011), 2 ln(1 + x (0.99^(−1/2) − 1))
+        (constant-product pool; Angeris et al. 2021). For x ≤ 0 every kind is exponential, so prices rise.
 
     Examples
     --------
@@ -124,9 +124,9 @@ def restore(surplus: Floats, equity: Floats) -> Floats:
     """Return the share of everything that must be sold to bring a surplus back to zero.
 
     Selling the share λ of an account leaves (1 − λ)·T of surplus on what remains and adds λ·V of realised equity, so
-    λ = −T/(V − T); 0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). Proceeds count as
-    they are, whatever the level: with one collateral, one debt and a target of one this is Aave's repayment to a health
-    factor of one (Perez et al. 2021; Warmuz, Chaudhary and Pinna 2022).
+    λ = −T/(V − T), by algebra; 0 if T ≥ 0, 1 if nothing is left to sell for (V ≤ 0). Proceeds count
+    1:1, whatever the level. Beyond the toxic level LTV > 1/(1 + bonus) (Warmuz, Chaudhary and Pinna 2022) a sale
+    makes health worse, and rounds of it run to one.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def load(name: str) -> tuple[System, dict[str, Scenario]]:
     system : System
         Tables as they stand before anything happens.
     scenarios : dict of str to Scenario
-        By name, the heaviest shock first.
+        By name, the main case first.
 
     Raises
     ------
@@ -52,6 +52,8 @@ def load(name: str) -> tuple[System, dict[str, Scenario]]:
     >>> system, scenarios = load("loop_lending")
     >>> int(system.positions.loc[0, "quantity"])
     368928
+    >>> list(scenarios)
+    ['fall_10', 'fall_25', 'wipe_out', 'thin_exit']
     """
     if name not in names():
         raise InputError(
@@ -59,8 +61,7 @@ def load(name: str) -> tuple[System, dict[str, Scenario]]:
         )
     with resources.as_file(_home() / name) as folder:
         system = read_system(folder)
-        scenarios = [read_scenario(path) for path in sorted(folder.glob("scenario_*.toml"))]
-    scenarios.sort(key=lambda scenario: -max(scenario.shocks.values(), default=0.0))
+        scenarios = [read_scenario(path) for path in sorted(folder.glob("scenario_*.toml"))]  # the number is the order
     return system, {scenario.name: scenario for scenario in scenarios}
 
 

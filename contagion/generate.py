@@ -64,7 +64,7 @@ def system(accounts: int = 1_000, assets: int = 20, seed: int = 0, shorts: bool 
     Raises
     ------
     InputError
-        If there is not at least one account and one asset.
+        If there is not at least one account and one asset, or their number is not whole.
 
     Examples
     --------
@@ -72,6 +72,7 @@ def system(accounts: int = 1_000, assets: int = 20, seed: int = 0, shorts: bool 
     >>> len(tables.accounts), len(tables.markets), fall.name
     (100, 16, 'market-wide fall')
     """
+    accounts, assets = _whole("accounts", accounts), _whole("assets", assets)
     if accounts < 1 or assets < 1:
         raise InputError(f"accounts={accounts}, assets={assets}: give at least one of each")
     rng = np.random.default_rng(seed)
@@ -99,6 +100,17 @@ def system(accounts: int = 1_000, assets: int = 20, seed: int = 0, shorts: bool 
     }
     shocks = {str(name): 0.2 for name in names} | {str(names[0]): 0.12}
     return System(**tables), Scenario(shocks=shocks, arbitrage=0.5, name="market-wide fall")
+
+
+def _whole(name: str, number: float) -> int:
+    """Return a count as an integer; 1e6 is one."""
+    try:
+        whole = int(number)
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or whole != number:
+        raise InputError(f"{name}={number!r}: give a whole number")
+    return whole
 
 
 def _names(stem: str, count: int) -> Names:
@@ -137,7 +149,7 @@ def _accounts(
         {
             "account": account,
             "platform": np.where(role == BORROWER, rng.choice(LENDERS, size=count), rng.choice(EXCHANGES, size=count)),
-            "owner": np.where((role == MAKER) & (rng.random(count) < 0.2), "prime", account),
+            "owner": np.where((role == MAKER) & (rng.random(count) < 0.2), "prime", ""),
             "group": GROUPS[role],
             "cash": np.where(owing, 0.0, gross * rng.uniform(0.1, 0.4, size=count)),
             "call_policy": calls,

@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import metadata
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,27 @@ def _shown(
 
 
 def record(solution: Solution) -> dict[str, Any]:
-    """Return what defends and repeats a run: versions, hashes of the input, scenario, certainty and totals."""
-    return {
-        "versions": versions(),
-        "input": {table: _digest(frame) for table, frame in solution.system.tables() if len(frame)},
-        "scenario": _plain(solution.scenario),
-        "tol": solution.tol,
-        "converged": solution.converged,
-        "rounds": len(solution.rounds),
-        "residual": _finite(solution.residual),
-        "rate": _finite(solution.rate),
-        "error_estimate": _finite(solution.error_estimate),
-        "knife_edge_accounts": len(solution.knife_edge),
-        "totals": dict(solution.totals),
-        "stock_flow": dict(solution.stock_flow),
-    }
+    """Return what defends and repeats a run: versions, hashes of the input, scenario, certainty and totals.
+
+    JSON has no word for a number that is not finite: None stands in its place.
+    """
+    content: dict[str, Any] = _finite(
+        {
+            "versions": versions(),
+            "input": {table: _digest(frame) for table, frame in solution.system.tables() if len(frame)},
+            "scenario": _plain(solution.scenario),
+            "tol": solution.tol,
+            "converged": solution.converged,
+            "rounds": len(solution.rounds),
+            "residual": solution.residual,
+            "rate": solution.rate,
+            "error_estimate": solution.error_estimate,
+            "knife_edge_accounts": len(solution.knife_edge),
+            "totals": dict(solution.totals),
+            "stock_flow": dict(solution.stock_flow),
+        }
+    )
+    return content
 
 
 def versions() -> dict[str, str]:
@@ -103,8 +110,10 @@ def _digest(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _plain(scenario: Scenario) -> dict[str, Any]:
+    """Return a scenario as it is written in TOML; infinity in an override as text, which an override reads too."""
     overrides = [
-        {"table": change.table, "where": dict(change.where), "set": dict(change.set)} for change in scenario.overrides
+        {"table": change.table, "where": _cells(change.where), "set": _cells(change.set)}
+        for change in scenario.overrides
     ]
     return {
         "name": scenario.name,
@@ -117,5 +126,23 @@ def _plain(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _cells(cells: Mapping[str, Any]) -> dict[str, str | float]:
+    found: dict[str, str | float] = {}
+    for column, value in cells.items():
+        if isinstance(value, str):
+            found[column] = value
+        elif value is None:
+            found[column] = ""
+        else:  # numpy's numbers are no JSON
+            found[column] = int(value) if isinstance(value, Integral) else float(value)
+            found[column] = found[column] if math.isfinite(value) else str(float(value))
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """Return a tree of mappings and lists with None for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,17 +11,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contagion import schema
 from contagion.arrays import lower
 from contagion.kernels.accounts import lines, surplus
-from contagion.kernels.inputs import NO_CALL
+from contagion.kernels.inputs import NO_CALL, sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
 from contagion.validate import extra_columns, pegs, validate
 
-__all__ = ["review"]
+__all__ = ["review", "warnings"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+_ROUNDING = 1e-9
 
 _COLUMNS = {"table": "str", "row": "Int64", "name": "str", "warning": "str", "value": "float64", "text": "str"}
 
@@ -56,6 +59,11 @@ def review(system: System) -> pd.DataFrame:
     [['markets', 1, 'Binance:BTC', 'no_depth']]
     """
     validate(system)
+    return warnings(system)
+
+
+def warnings(system: System) -> pd.DataFrame:
+    """Return the warnings about a system that `contagion.validate` has passed; see `review`."""
     empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in _COLUMNS.items()})
     return pd.concat([empty, *(warn(system) for warn in WARNINGS)], ignore_index=True).astype(_COLUMNS)
 
@@ -68,6 +76,7 @@ def warn_opening(system: System) -> pd.DataFrame:
     at = lines(inputs.positions, given, price, price, np.ones(len(labels.nodes)))
     calls = np.where(given.call_policy != NO_CALL, given.call_level, np.nan)
     found = []
+    broke = _named(labels.accounts.take(np.flatnonzero(at.equity <= 0.0)))
     for warning, level, text in (
         ("liquidated_at_opening", given.liquidation_level, "below its liquidation level before anything has happened"),
         ("called_at_opening", calls, "below its call level before anything has happened"),
@@ -77,16 +86,33 @@ def warn_opening(system: System) -> pd.DataFrame:
         low = low[np.argsort(labels.account_rows[low])]
         names = labels.accounts.take(low).to_series()
         found.append(_warn("accounts", labels.account_rows[low], names, warning, text, margin[low]))
-    return pd.concat(found, ignore_index=True)
+    return pd.concat([*found, *_acting_at_once(system, broke)], ignore_index=True)
 
 
 def warn_markets(system: System) -> pd.DataFrame:
     """Return markets without depth, quotes or links: any net sale takes them to their floor."""
     markets, quotes, links = system.markets, system.quotes, system.arbitrage
-    quoted = quotes.loc[quotes["depth"] > 0.0, "market"]
-    linked = links.loc[links["depth"] > 0.0, ["market_a", "market_b"]].stack()
-    bare = (markets["depth"] == 0.0) & ~markets["market"].isin(quoted) & ~markets["market"].isin(linked)
+    linked = links["depth"] > 0.0
+    used = [
+        quotes.loc[quotes["depth"] > 0.0, "market"],
+        links.loc[linked, "market_a"],
+        links.loc[linked, "market_b"],
+    ]
+    codes = pd.factorize(pd.concat([markets["market"], *used], ignore_index=True))[0]
+    has = np.zeros(codes.max(initial=-1) + 1, dtype=np.bool_)
+    has[codes[len(markets) :]] = True
+    bare = (markets["depth"] == 0.0) & ~has[codes[: len(markets)]]
     return _of_rows(system, "markets", bare, "no_depth", "no depth: any net sale takes it to its floor")
+
+
+def warn_links(system: System) -> pd.DataFrame:
+    """Return links between markets whose prices differ by more than a factor 2; ``value`` is that factor."""
+    markets = pd.Index(system.markets["market"])
+    price = system.markets["price"].to_numpy(dtype=np.float64)
+    a, b = (price[markets.get_indexer(pd.Index(system.arbitrage[end]))] for end in ("market_a", "market_b"))
+    factor = np.maximum(a / b, b / a)
+    text = "links two markets whose prices differ by more than a factor 2: check the prices and the units"
+    return _of_rows(system, "arbitrage", pd.Series(factor > 2.0), "linked_prices_differ", text, factor)
 
 
 def warn_assets(system: System) -> pd.DataFrame:
@@ -127,13 +153,55 @@ def warn_columns(system: System) -> pd.DataFrame:
     return pd.concat(found) if found else pd.DataFrame()
 
 
+def warn_issuers(system: System) -> pd.DataFrame:
+    """Return assets whose issuer has no liabilities, so that no loss of the issuer ever reaches them."""
+    liabilities, _, _ = _owed(system)
+    none = system.nodes["node"][liabilities == 0.0]
+    text = "its issuer has no liabilities, so the token is never cut: give nodes.liabilities, tokens included"
+    bad = system.assets["issuer"].isin(none) & (system.assets["issuer"] != "")
+    return _of_rows(system, "assets", bad, "issuer_without_liabilities", text)
+
+
 def warn_nodes(system: System) -> pd.DataFrame:
-    """Return nodes whose liabilities are less than the claims on them; ``value`` is the sum of these claims."""
-    claims = system.claims.groupby("debtor")["amount"].sum()
-    listed = system.nodes["node"].map(claims).fillna(0.0).to_numpy(dtype=np.float64)
-    bad = system.nodes["liabilities"] < listed
-    text = "liabilities below the sum of the claims on it: none are left outside"
-    return _of_rows(system, "nodes", bad, "liabilities_below_claims", text, listed)
+    """Return nodes that owe less than claims and their tokens add up to; ``value`` is that sum.
+
+    Tokens count net of what is borrowed, at the lowest opening price of the asset. Issuers that owe nothing at all are
+    left to `warn_issuers`.
+    """
+    liabilities, listed, tokens = _owed(system)
+    bad = (liabilities < (listed + tokens) * (1.0 - _ROUNDING)) & ((liabilities > 0.0) | (listed > 0.0))
+    text = (
+        "liabilities below the claims on it plus the tokens it issued that accounts hold: losses are shared by too "
+        "few, and nobody outside bears any; give nodes.liabilities, at least this sum"
+    )
+    return _of_rows(system, "nodes", pd.Series(bad), "liabilities_below_claims", text, listed + tokens)
+
+
+def warn_owners(system: System) -> pd.DataFrame:
+    """Return accounts that are named like a node but have no owner."""
+    accounts = system.accounts
+    bad = (accounts["owner"] == "") & accounts["account"].isin(system.nodes["node"])
+    text = "has the name of a node but no owner: it is not part of that node's balance sheet; if it is, give owner"
+    return _of_rows(system, "accounts", bad, "owner_missing", text)
+
+
+def warn_repeated(system: System) -> pd.DataFrame:
+    """Return positions and claims that repeat an earlier row in every cell; ``value`` is the quantity or amount."""
+    text = "repeats an earlier row in every cell: they add up; drop it if it is there by accident"
+    found = []
+    for table, number in (("positions", "quantity"), ("claims", "amount")):
+        frame = getattr(system, table)
+        bad = frame[number].duplicated(keep=False)  # text is compared only where numbers agree
+        bad[bad] = frame[list(schema.columns(table))][bad].duplicated()
+        found.append(_of_rows(system, table, bad, "repeated_row", text, frame[number].to_numpy(dtype=np.float64)))
+    return pd.concat(found, ignore_index=True)
+
+
+def warn_empty(system: System) -> pd.DataFrame:
+    """Return one warning if no table has a row."""
+    if any(len(frame) for _, frame in system.tables()):
+        return pd.DataFrame()
+    return _warn("nodes", None, pd.Series(["system"], dtype="str"), "empty", "no table has a row", np.nan)
 
 
 def warn_funding(system: System) -> pd.DataFrame:
@@ -178,14 +246,53 @@ WARNINGS: tuple[Callable[[System], pd.DataFrame], ...] = (
     warn_opening,
     warn_assets,
     warn_markets,
+    warn_links,
     warn_terms,
     warn_oracles,
     warn_pegs,
+    warn_issuers,
     warn_nodes,
+    warn_owners,
+    warn_repeated,
     warn_funding,
     warn_columns,
+    warn_empty,
 )
 """Each returns the rows it found, with the columns of `review`."""
+
+
+def _acting_at_once(system: System, broke: pd.Series[str]) -> list[pd.DataFrame]:
+    """Return stop losses and quotes of accounts that have no equity to lose a share of."""
+    stops = system.accounts["stop_loss"].notna() & system.accounts["account"].isin(broke)
+    quoting = system.quotes["account"].isin(broke)
+    stopped = "opening equity is not positive: its stop_loss acts at once; drop stop_loss, or mend what it holds"
+    gone = "opening equity of the account is not positive: the quote is withdrawn at once"
+    return [
+        _of_rows(system, "accounts", stops, "stop_loss_at_opening", stopped),
+        _of_rows(system, "quotes", quoting, "quote_withdrawn_at_opening", gone),
+    ]
+
+
+def _owed(system: System) -> tuple[Floats, Floats, Floats]:
+    """Return for each node its liabilities, the claims on it, and the tokens it issued that accounts hold, in USD."""
+    nodes, assets = system.nodes, system.assets
+    debtor = pd.Index(nodes["node"]).get_indexer(pd.Index(system.claims["debtor"]))
+    listed = sum_by(debtor, system.claims["amount"].to_numpy(dtype=np.float64), len(nodes))
+    issued = assets[assets["issuer"] != ""]
+    price = issued["asset"].map(system.markets.groupby("asset")["price"].min()).fillna(0.0)
+    positions = system.positions
+    token = pd.Index(issued["asset"]).get_indexer(pd.Index(positions["asset"]))
+    rows = np.flatnonzero((token >= 0) & (positions["side"] != "perp").to_numpy(dtype=np.bool_))
+    sign = np.where(positions["side"].iloc[rows] == "debt", -1.0, 1.0)
+    units = sum_by(token[rows], sign * positions["quantity"].to_numpy(dtype=np.float64)[rows], len(issued))
+    held = np.maximum(units, 0.0) * price.to_numpy(dtype=np.float64)
+    tokens = sum_by(pd.Index(nodes["node"]).get_indexer(pd.Index(issued["issuer"])), held, len(nodes))
+    given = nodes["liabilities"].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(given), listed, given), listed, tokens
+
+
+def _named(names: pd.Index[str]) -> pd.Series[str]:
+    return names.to_series().reset_index(drop=True)
 
 
 def _without_terms(system: System) -> tuple[pd.DataFrame, Ints, Floats]:

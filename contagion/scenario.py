@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -28,16 +28,35 @@ class Override:
     ----------
     table : str
         Table of the system.
-    where : mapping of str to (str or float)
+    where : mapping of str to (str, float or None)
         Columns and the values that choose the rows; every row that matches all of them is changed. The empty string
-        matches an empty cell.
-    set : mapping of str to (str or float)
-        Columns and their new values; the empty string restores the default.
+        and None match an empty cell.
+    set : mapping of str to (str, float or None)
+        Columns and their new values; the empty string and None restore the default. Numbers may be text ("5e8").
+
+    Raises
+    ------
+    InputError
+        If ``table`` is not text, or ``where`` or ``set`` is not a mapping.
     """
 
     table: str
-    where: Mapping[str, str | float]
-    set: Mapping[str, str | float]
+    where: Mapping[str, str | float | None]
+    set: Mapping[str, str | float | None]
+
+    def __post_init__(self) -> None:
+        problems = []
+        table: object = self.table
+        if not isinstance(table, str):
+            problems.append(f"override: table is {table!r}; give the name of a table as text")
+        for part in ("where", "set"):
+            given = getattr(self, part)
+            if isinstance(given, Mapping):
+                object.__setattr__(self, part, dict(given))
+            else:
+                problems.append(f"override: {part} is {given!r}; give a mapping of column to value")
+        if problems:
+            raise InputError(problems, "override")
 
     def apply(self, system: System) -> System:
         """Return the system with the cells changed.
@@ -61,7 +80,7 @@ class Override:
         changed = frame.copy()
         for column, value in self.set.items():
             known = schema.columns(self.table)[column]
-            new = known.fill if value == "" else (float(value) if known.is_number else str(value))
+            new = known.fill if _is_empty(value) else (_number(value) if known.is_number else str(value))
             changed[column] = changed[column].mask(rows, new)
         return system.with_table(self.table, changed)
 
@@ -74,10 +93,13 @@ class Override:
             for column in [*self.where, *self.set]
             if column not in known
         ]
-        for column, value in self.set.items():
-            if column in known and known[column].is_number and not _is_number(value) and value != "":
+        for column, value in [*self.where.items(), *self.set.items()]:
+            if column in known and known[column].is_number and not _is_empty(value) and _number(value) is None:
+                allowed = known[column].allowed
                 problems.append(
-                    f"override of {self.table}: {column} = {value!r} is not a number; give {known[column].allowed}"
+                    f"override of {self.table}: {column} = {value!r} is not a number; give a number"
+                    + (f" ({allowed})" if allowed else "")
+                    + ', or "" for an empty cell'
                 )
         if not self.where or not self.set:
             problems.append(f"override of {self.table}: give both `where` and `set`, with at least one column each")
@@ -88,9 +110,9 @@ class Override:
         for column, value in self.where.items():
             cells = frame[column]
             if cells.dtype != "float64":
-                rows &= cells == str(value)
+                rows &= cells == ("" if _is_empty(value) else str(value))
             else:
-                rows &= cells.isna() if value == "" else cells == value
+                rows &= cells.isna() if _is_empty(value) else cells == _number(value)
         return rows
 
     def _hint(self, frame: pd.DataFrame) -> str:
@@ -147,19 +169,16 @@ class Scenario:
             ]
             numbers = {str(key): float(value) for key, value in given.items() if _is_number(value)}
             object.__setattr__(self, part, dict(sorted(numbers.items())))
+        overrides, wrong = _overrides(self.overrides)
+        object.__setattr__(self, "overrides", overrides)
+        problems += wrong
         if not _is_number(self.arbitrage):
             problems.append(f"scenario: arbitrage is {self.arbitrage!r}; give a factor of at least 0")
-        problems += [
-            f"scenario: override {entry!r} is not an Override"
-            for entry in self.overrides
-            if not isinstance(entry, Override)
-        ]
         problems += [
             f"scenario: {part} is {getattr(self, part)!r}; give text"
             for part in ("name", "description")
             if not isinstance(getattr(self, part), str)
         ]
-        object.__setattr__(self, "overrides", tuple(self.overrides))
         if problems:
             raise InputError(problems, "scenario")
 
@@ -215,6 +234,35 @@ def _is_override(entry: Any) -> bool:
     if not isinstance(entry, dict) or set(entry) != {"table", "where", "set"}:
         return False
     return isinstance(entry["table"], str) and isinstance(entry["where"], dict) and isinstance(entry["set"], dict)
+
+
+def _overrides(given: Any) -> tuple[tuple[Override, ...], list[str]]:
+    """Return the overrides of a scenario, and what is wrong with them; None is no override."""
+    if given is None:
+        return (), []
+    hint = "give a sequence of Override(table, where, set)"
+    if isinstance(given, Override):
+        return (), [f"scenario: overrides is a single Override; {hint}, here [Override(…)]"]
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        return (), [f"scenario: overrides is {given!r}; {hint}"]
+    entries = tuple(given)
+    wrong = [entry for entry in entries if not isinstance(entry, Override)]
+    return entries, [f"scenario: override {entry!r} is not an Override; {hint}" for entry in wrong]
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, written as one or as text; None if it is neither."""
+    if not isinstance(value, str):
+        return float(value) if _is_number(value) else None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if number == number else None
 
 
 def _is_number(value: Any) -> bool:

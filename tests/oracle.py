@@ -1,7 +1,7 @@
-"""A deliberately naive reference solver, written from model.md alone.
+"""A deliberately naive reference solver, written from docs/model.md alone.
 
 Plain loops over dicts, no arrays, no caching, no acceleration, and nothing imported from the package: it exists to
-disagree. Section numbers in the docstrings are those of model.md; the last pass follows attribution.md.
+disagree. Section numbers in the docstrings are those of docs/model.md.
 """
 
 import math

@@ -82,7 +82,7 @@ class Draft:
 def random_tables(rng: np.random.Generator, *, shorts: bool = True, size: str = "small") -> tuple[Tables, Scenario]:
     """Return the tables of a random valid system and a scenario for it.
 
-    With ``shorts=False`` the system is long-only (model.md, section 15, point 2): no short perps, debts in cash or in a
+    With ``shorts=False`` the system is long-only (docs/model.md, section 15): no short perps, debts in cash or in a
     dollar that never moves, and level × maintenance ≤ 1 on perps.
     """
     low, high = SIZES[size]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import contagion as ct
 from contagion import cli
@@ -77,7 +78,7 @@ def test_check_of_good_tables_shows_warnings(folder: Path) -> None:
     (folder / "tables" / "markets.csv").write_text(markets, "utf-8")
     done = run("check", folder / "tables", folder / "fall.toml")
     assert done.returncode == 0
-    assert "no problems, 1 warnings" in done.stdout
+    assert "no problems, 1 warning\n" in done.stdout
     assert "no depth" in done.stdout
 
 
@@ -162,3 +163,101 @@ def test_errors_become_messages(
         cli.main()
     assert caught.value.code == code
     assert capsys.readouterr().err == f"contagion: {error}\n"
+
+
+def test_a_terminal_of_80_columns_shows_every_number_in_full() -> None:
+    system, scenario = ct.generate.system(accounts=300, assets=5, seed=1)
+    ranking = ct.rank(ct.solve(system, scenario)).head(20)
+    for width in (80, 140):
+        columns = cli._columns(width)
+        console = Console(width=width, force_terminal=True, color_system=None)
+        with console.capture() as captured:
+            console.print(cli._table(ranking.rename(lambda name: name * 9), columns))
+        lines = captured.get().splitlines()
+        assert max(map(len, lines)) <= width
+        assert all("…" in line for line in lines[2:])
+        for line, values in zip(lines[2:], ranking[list(columns)].itertuples(index=False), strict=True):
+            cells = ["" if pd.isna(v) else cli._SHOWN[c](v) for c, v in zip(columns, values, strict=True)]
+            assert line.split("…")[1].split() == [word for word in cells if word]
+    assert len(cli._columns(80)) == 6
+    assert len(cli._columns(140)) == len(cli._SHOWN)
+
+
+def test_what_is_piped_is_wide_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli._console().width >= 140
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert cli._console().width == 80
+    monkeypatch.setenv("COLUMNS", "20")
+    assert cli._console().width == cli._NARROWEST
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["solve", "tables", "fall.toml", "--out", "fall.toml"], "fall.toml: is a file; give a folder for --out"),
+        (["solve", "tables", "fall.toml", "--out", "fall.toml/x"], "nothing can be written there (Not a directory)"),
+        (["solve", "tables", "fall.toml", "--out", "/proc/x"], "nothing can be written there"),
+        (["rank", "tables", "fall.toml", "--out", "tables"], "tables: is a folder; give a file for --out"),
+        (["draw", "tables", "--out", "fall.toml/x.svg"], "fall.toml: is a file"),
+        (["demo", "--dataset", "loop_lending", "--out", "fall.toml"], "nothing can be written there"),
+    ],
+)
+def test_where_nothing_can_be_written(folder: Path, arguments: list[str], said: str) -> None:
+    done = run(*arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_other_failures_of_the_disk_become_messages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device", "run.json")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("contagion: run.json: No space left on device; ")
+
+
+def test_rank_makes_the_folder_of_its_file(folder: Path) -> None:
+    done = run("rank", folder / "tables", folder / "fall.toml", "--out", folder / "deep" / "er" / "ranking.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(pd.read_csv(folder / "deep" / "er" / "ranking.csv")) == 4
+
+
+def test_rounds_can_be_capped(folder: Path) -> None:
+    for command in ("solve", "rank", "draw"):
+        done = run(command, "tables", "fall.toml", "--max-rounds", 1, "--out", f"out/{command}", cwd=folder)
+        assert done.returncode == 3, command
+    assert run("demo", "--dataset", "loop_lending", "--max-rounds", 1, cwd=folder).returncode == 3
+
+
+def test_version_and_short_help() -> None:
+    assert run("--version").stdout.startswith("contagion 0.")
+    assert run("-h").stdout == run("--help").stdout
+    assert "only that one" in " ".join(run("draw", "-h").stdout.split())
+
+
+def test_many_warnings_are_cut_and_other_commands_mention_them(folder: Path) -> None:
+    accounts = [f"a{number}" for number in range(25)]
+    system = ct.read_system(folder / "tables")
+    more = pd.DataFrame({"account": accounts, "platform": "x", "call_policy": "fund"})
+    ct.write_system(system.with_table("accounts", pd.concat([system.accounts, more])), folder / "tables")
+    checked = run("check", folder / "tables").stdout
+    assert "no problems, 25 warnings" in checked
+    assert checked.count("without a row in funding") == 20
+    assert checked.endswith("… and 5 more (contagion.review lists all)\n")
+    for command in ("solve", "rank"):
+        said = run(command, "tables", "fall.toml", "--out", f"out/{command}", cwd=folder).stdout
+        assert "25 warnings about the tables: contagion check tables fall.toml\n" in said
+
+
+def test_check_of_an_empty_system_says_so(tmp_path: Path) -> None:
+    ct.write_system(ct.System(), tmp_path / "empty")
+    done = run("check", tmp_path / "empty")
+    assert done.returncode == 0
+    assert "no table has a row" in done.stdout

@@ -76,8 +76,9 @@ def test_nothing_happens_without_a_shock(name: str) -> None:
     assert not solution.accounts["liquidated"].any()
 
 
-def test_scenarios_come_with_the_heaviest_shock_first() -> None:
-    assert list(datasets.load("october_2025")[1]) == ["narrative", "record", "transfers_open", "mild"]
+def test_scenarios_come_with_the_main_case_first() -> None:
+    assert list(datasets.load("october_2025")[1]) == ["record", "narrative", "transfers_open", "mild"]
+    assert list(datasets.load("loop_lending")[1]) == ["fall_10", "fall_25", "wipe_out", "thin_exit"]
 
 
 class TestLoopLending:

@@ -49,3 +49,18 @@ def test_long_only_has_no_shorts() -> None:
 def test_nothing_to_generate(size: dict[str, Any]) -> None:
     with pytest.raises(ct.InputError, match="at least one of each"):
         generate.system(**size)
+
+
+def test_a_whole_number_may_be_a_float() -> None:
+    assert generate.system(accounts=1e2, assets=5.0, seed=1) == generate.system(accounts=100, assets=5, seed=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [{"accounts": 1.5}, {"assets": float("nan")}, {"accounts": "5"}, {"assets": None}])
+def test_a_part_of_an_account(size: dict[str, Any]) -> None:
+    with pytest.raises(ct.InputError, match="give a whole number"):
+        generate.system(**size)
+
+
+def test_owners_are_empty_or_nodes() -> None:
+    system, _ = generate.system(accounts=3000, seed=1)
+    assert set(system.accounts["owner"]) == {"", "prime"}

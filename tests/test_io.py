@@ -1,6 +1,7 @@
 import math
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,22 @@ def test_what_excel_would_change_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(InputError, match="nodes has 2 rows, an Excel sheet at most 1"):
         write_system(System(nodes=pd.DataFrame({"node": ["x", "y"]})), tmp_path / "x.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_without_a_name_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"node": ["x"], "buffer": [1.0]}).to_csv(tmp_path / "nodes.csv")
+    with pytest.raises(InputError, match=r"column 1 has no name in the header; .*index=False"):
+        read_system(tmp_path)
+
+
+def test_threads_that_write_the_same_folder_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    systems = [System(nodes=pd.DataFrame({"node": [f"n{i}"] * 200})) for i in range(4)]
+
+    def write(system: System) -> None:
+        for _ in range(10):
+            write_system(system, tmp_path)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, systems))
+    assert read_system(tmp_path) in systems
+    assert [file.name for file in tmp_path.iterdir()] == ["nodes.csv"]

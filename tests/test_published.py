@@ -118,7 +118,7 @@ def network(seed: int, count: int, recovery: float) -> tuple[ct.System, ct.Scena
     return system, ct.Scenario(losses=dict(zip(names, losses, strict=True))), (owed, obligations, external - losses)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 8))
 def test_eisenberg_noe_2001_lemma_4_the_clearing_vector_solves_a_linear_programme(seed: int, count: int) -> None:
     """Maximise Σp subject to p ≤ p̄ and p ≤ e + Π'p; the haircut of a node is 1 − p/p̄."""
@@ -137,7 +137,7 @@ def test_eisenberg_noe_2001_lemma_4_the_clearing_vector_solves_a_linear_programm
     np.testing.assert_allclose(paid, np.asarray(best.x), atol=1e-7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 8), st.floats(0.1, 1.0))
 def test_rogers_veraart_2013_with_equal_rates_from_the_greatest_vector(seed: int, count: int, rate: float) -> None:
     """Solvent banks pay in full, others r·(e + Σ of what they are paid): iterated down from full payment."""

@@ -126,7 +126,9 @@ def test_an_empty_where_value_matches_empty_cells() -> None:
         (Override("node", {"node": "x"}, {"buffer": 1}), r"there is no table 'node' \(did you mean 'nodes'\?\)"),
         (Override("nodes", {"nod": "x"}, {"buffer": 1}), r"no column 'nod' \(did you mean 'node'"),
         (Override("nodes", {"node": "Aave"}, {"bufer": 1}), r"no column 'bufer' \(did you mean 'buffer'\?\)"),
-        (Override("nodes", {"node": "Aave"}, {"buffer": "x"}), "buffer = 'x' is not a number; give >=0"),
+        (Override("nodes", {"node": "Aave"}, {"buffer": "x"}), r"buffer = 'x' is not a number; give a number \(>=0\)"),
+        (Override("nodes", {"buffer": "much"}, {"kind": ""}), "buffer = 'much' is not a number; give a number"),
+        (Override("accounts", {"account": "a"}, {"cash": "nan"}), 'give a number, or "" for an empty cell'),
         (Override("nodes", {}, {"buffer": 1}), "give both `where` and `set`"),
         (Override("nodes", {"node": "Aave"}, {}), "give both `where` and `set`"),
         (Override("nodes", {"node": "aave"}, {"buffer": 1}), r"no row where node = 'aave' \(did you mean 'Aave'\?\)"),
@@ -137,3 +139,52 @@ def test_an_empty_where_value_matches_empty_cells() -> None:
 def test_overrides_that_fit_nothing(override: Override, message: str) -> None:
     with pytest.raises(InputError, match=message):
         override.apply(system())
+
+
+def test_none_restores_the_default_and_matches_empty_cells() -> None:
+    nodes = Override("nodes", {"liabilities": None}, {"buffer": None, "kind": None}).apply(system()).nodes
+    assert nodes["buffer"].tolist() == [0.0, 2.0]
+    assert nodes["kind"].tolist() == ["institution", "institution"]
+    assert Override("oracles", {"market": None}, {"value": 2.0}).apply(system()).oracles["value"].tolist() == [2.0, 2.0]
+
+
+def test_numbers_may_be_text() -> None:
+    nodes = Override("nodes", {"buffer": "2"}, {"buffer": "5e8"}).apply(system()).nodes
+    assert nodes["buffer"].tolist() == [1.0, 5e8]
+
+
+def test_an_override_keeps_copies() -> None:
+    where: dict[str, Any] = {"node": "fund"}
+    new: dict[str, Any] = {"buffer": 7}
+    override = Override("nodes", where, new)
+    where["node"] = "nobody"
+    new["buffer"] = 8
+    assert override == Override("nodes", {"node": "fund"}, {"buffer": 7})
+
+
+def test_an_override_of_wrong_types_names_all_of_them() -> None:
+    with pytest.raises(InputError) as caught:
+        Override(5, "node = x", None)  # type: ignore[arg-type]
+    assert caught.value.problems == (
+        "override: table is 5; give the name of a table as text",
+        "override: where is 'node = x'; give a mapping of column to value",
+        "override: set is None; give a mapping of column to value",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Override("nodes", {"node": "x"}, {"buffer": 1}), r"is a single Override; give a sequence of .*\[Override"),
+        (5, "overrides is 5; give a sequence of Override"),
+        ("nodes", "overrides is 'nodes'; give a sequence"),
+        ({"table": "nodes"}, "give a sequence of Override"),
+    ],
+)
+def test_overrides_are_a_sequence(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Scenario(overrides=given)
+
+
+def test_no_overrides_may_be_none() -> None:
+    assert Scenario(overrides=None) == Scenario()  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ import pytest
 
 import contagion as ct
 from contagion import Scenario, System, generate
-from contagion.review import review
 from contagion.validate import problems, validate
 from contagion.validate.table import suggestion
 
@@ -276,70 +275,40 @@ def test_scenario_problems(scenario: Scenario, message: str) -> None:
         validate(good(), scenario)
 
 
-def warned(system: System) -> list[tuple[str, int, str, str]]:
-    frame = review(system).fillna({"row": 0})
-    return list(frame[["table", "row", "name", "warning"]].itertuples(index=False, name=None))
-
-
-def test_review_of_a_clean_system_is_an_empty_frame() -> None:
-    frame = review(System())
-    assert list(frame.columns) == ["table", "row", "name", "warning", "value", "text"]
-    assert frame.empty
-
-
-def test_review_refuses_an_invalid_system() -> None:
-    with pytest.raises(ct.InputError, match="did you mean 'Aave:BTC'"):
-        review(good(quotes={"market": ["Aave:BTX"]}))
-
-
-def test_review_names_what_may_not_be_meant() -> None:
-    assert warned(good()) == [
-        ("accounts", 2, "b", "liquidated_at_opening"),
-        ("positions", 3, "Binance / default mode / BTC", "no_terms"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"markets": {"depth": [10, math.inf, 0]}}, ("markets", 3, "Binance:USDe", "no_depth")),
-        ({"oracles": {"value": [7, 99]}}, ("oracles", 1, "Aave", "value_unused")),
-        ({"nodes": {"liabilities": [1, 2, 3]}}, ("nodes", 2, "Binance", "liabilities_below_claims")),
-        ({"accounts": {"call_policy": ["none", "fund"]}}, ("funding", 1, "a", "funding_unused")),
-        ({"accounts": {"call_policy": ["fund", "fund"]}}, ("accounts", 2, "b", "funding_missing")),
-        ({"accounts": {"call_policy": ["fund", "delever"]}}, ("accounts", 2, "b", "called_at_opening")),
-        ({"accounts": {"mode": ["zz", ""]}}, ("positions", 1, "Aave / zz / BTC", "no_terms_in_mode")),
-        (
-            {"positions": {"side": ["collateral"] * 3, "quantity": [1, 1, 1]}},
-            ("positions", 2, "Binance / default mode / USDe", "no_terms"),
-        ),
-        ({"nodes": {"remark": ["x", "y", "z"]}}, ("nodes", 0, "remark", "extra_column")),
-        (
-            {"assets": {"issuer": ["fund", ""]}, "markets": {"pegged_to": ["Binance:BTC", "", ""]}},
-            ("markets", 1, "Aave:BTC", "issuer_counts_twice"),
-        ),
-    ],
-)
-def test_each_warning(changes: dict[str, dict[str, list[Any]]], expected: tuple[str, int, str, str]) -> None:
-    assert expected not in warned(good())
-    assert expected in warned(good(**changes))
-
-
-def test_review_counts_positions_of_an_asset_without_a_market() -> None:
-    system = good(markets={"asset": ["BTC", "BTC", "BTC"]})
-    frame = review(system).set_index("warning")
-    assert list(frame.loc["no_market", ["name", "value"]]) == ["USDe", 1.0]
-
-
-def test_review_gives_the_surplus_at_opening() -> None:
-    frame = review(good()).set_index("warning")
-    # owes 2 USDe at 1 and holds a short perp opened at the market price
-    assert frame.loc["liquidated_at_opening", "value"] == -2.0
-
-
 def test_validation_is_vectorised() -> None:
     system, _ = generate.system(accounts=20_000, seed=0)
     names = system.positions["account"].to_numpy(dtype=object).copy()
     names[np.arange(0, names.size, 2)] = "nobody"
     (problem,) = problems(system.with_table("positions", system.positions.assign(account=names)))
     assert f"and {(names.size + 1) // 2 - 5} more" in problem
+
+
+def test_sums_are_checked_whatever_the_order_of_rows_and_left_alone_where_a_cell_is_missing() -> None:
+    markets = ["Binance:BTC", "Binance:BTC", "Aave:BTC"]
+    oracles = {"platform": ["Aave", "Binance", "Aave"], "asset": "BTC", "market": markets, "value": math.nan}
+    frame = pd.DataFrame(oracles | {"weight": [0.5, 1.0, 0.4]})
+    (problem,) = problems(good().with_table("oracles", frame))
+    assert problem.startswith("oracles row 1 (platform 'Aave', asset 'BTC'): sum of weight 0.9 is not 1")
+    frame["weight"] = pd.Series([0.5, 1.0, "?"], dtype="str")
+    (problem,) = problems(good().with_table("oracles", frame))
+    assert "'?' is not a number" in problem
+
+
+def test_many_claims_and_links_are_checked_on_codes() -> None:
+    claims: dict[str, list[Any]] = {
+        "creditor": ["a", "Aave", "a"],
+        "debtor": ["Binance"] * 3,
+        "amount": [1.0, 2.0, 3.0],
+    }
+    assert problems(good(claims=claims)) == []
+    accounts = good().accounts
+    twin = pd.concat([accounts, accounts.head(1).assign(account="Aave")])
+    (problem,) = problems(good(claims=claims).with_table("accounts", twin))
+    assert problem == (
+        "claims row 2 (creditor 'Aave', debtor 'Binance'): creditor 'Aave' is a node and an account; rename one of the "
+        "two"
+    )
+    ends = ["Aave:BTC", "Binance:BTC"]
+    links: dict[str, list[Any]] = {"market_a": ends, "market_b": ends[::-1], "depth": [1.0, 1.0]}
+    (problem,) = problems(good(arbitrage=links))
+    assert "is linked to market_a by an earlier row" in problem

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import pandas as pd
 
@@ -86,8 +86,9 @@ def write_system(system: System, path: str | Path, file_format: Literal["csv", "
 
     Notes
     -----
-    Every file is first written in full under a temporary name, then all are renamed: whatever stops the writing
-    leaves the old files as they were.
+    All files are first written in full under temporary names, then renamed one after the other. What stops the
+    writing leaves the old files as they were; what stops the renaming, a moment at the end, leaves some files old and
+    some new, but each of them whole.
     """
     path = Path(path)
     if path.suffix.lower() == ".xlsx":
@@ -103,7 +104,7 @@ def write_system(system: System, path: str | Path, file_format: Literal["csv", "
     _replace({target: lambda to, frame=frame: write(frame, to) for target, frame in targets.items()})  # type: ignore[misc]
     for file in _candidates(path):
         if file.stem in schema.TABLES and file not in targets:
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -122,8 +123,8 @@ def _written(system: System) -> dict[str, pd.DataFrame]:
 
 
 def _replace(writers: Mapping[Path, Callable[[Path], None]]) -> None:
-    """Write all files under temporary names, then rename them; on failure none is changed."""
-    temporary = {target: target.with_name(f".{target.name}.{os.getpid()}.tmp") for target in writers}
+    """Write all files under temporary names of this call, then rename them one by one; no file is ever half-written."""
+    temporary = {target: target.with_name(f".{target.name}.{uuid4().hex}.tmp") for target in writers}
     try:
         for target, write in writers.items():
             write(temporary[target])

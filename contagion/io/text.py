@@ -47,6 +47,11 @@ def _header(file: Path) -> list[str]:
         raise InputError(f"{file}: empty; give at least the header")
     if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
         raise InputError(f"{file}: the cells are not separated by commas; save it with commas")
+    if "" in names:
+        raise InputError(
+            f"{file}: column {names.index('') + 1} has no name in the header; name it or remove it (pandas writes its "
+            "index there: use to_csv(index=False))"
+        )
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise InputError(f"{file}: column {repeated[0]!r} stands twice in the header; rename or remove one")

@@ -42,8 +42,7 @@ def check_duplicates(system: System) -> list[str]:
         words = f"{', '.join(key[:-1])} and {key[-1]}"
         problems += table.report(bad, key[-1], f"repeats an earlier row with the same {words}", "keep one of them")
     table = Table.of(system, "arbitrage")
-    ends = np.sort(table.frame[["market_a", "market_b"]].to_numpy(dtype=object), axis=1)
-    bad = pd.DataFrame(ends).duplicated().to_numpy()
+    bad = _repeated_pairs(table.frame["market_a"], table.frame["market_b"])
     return problems + table.report(bad, "market_b", "is linked to market_a by an earlier row", "add the depths up")
 
 
@@ -60,10 +59,14 @@ def check_references(system: System) -> list[str]:
 
 def check_creditors(system: System) -> list[str]:
     """Return creditors that are the name of a node and of an account, so that it is open whose claim it is."""
-    table, nodes, accounts = (Table.of(system, name) for name in ("claims", "nodes", "accounts"))
-    both = nodes.frame["node"][nodes.frame["node"].isin(table.frame["creditor"])]
-    both = both[both.isin(accounts.frame["account"][accounts.frame["account"].isin(both)])]
-    bad = table.frame["creditor"].isin(both).to_numpy() & table.filled("creditor")
+    table = Table.of(system, "claims")
+    creditors = table.frame["creditor"]
+    if creditors.empty:
+        return []
+    no_node, no_account = (
+        _unlisted(names, [creditors])[0] for names in (system.nodes["node"], system.accounts["account"])
+    )
+    bad = ~no_node & ~no_account & table.filled("creditor")
     return table.report(bad, "creditor", "is a node and an account", "rename one of the two")
 
 
@@ -84,6 +87,15 @@ def _unknown(system: System) -> Iterator[tuple[Table, str, Bools]]:
     for (name, column), rows in unknown.items():
         table = Table.of(system, name)
         yield table, column, rows & table.filled(column)
+
+
+def _repeated_pairs(first: pd.Series[str], second: pd.Series[str]) -> Bools:
+    """Return the rows whose two names stand together in an earlier row, in either order."""
+    codes, names = pd.factorize(pd.concat([first, second], ignore_index=True))
+    ends = codes.astype(np.int64).reshape(2, -1)
+    pairs = ends.min(axis=0) * len(names) + ends.max(axis=0)
+    repeated: Bools = pd.Series(pairs).duplicated().to_numpy(dtype=np.bool_)
+    return repeated
 
 
 def _unlisted(names: pd.Series[str], columns: list[pd.Series[str]]) -> list[Bools]:
