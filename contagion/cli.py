@@ -251,7 +251,7 @@ def _prepare_file(file: Path) -> None:
 
 def _end(failed: bool) -> None:
     if failed:
-        sys.stderr.write("contagion: NOT CONVERGED; the numbers above are not a result (see run.json)\n")
+        sys.stderr.write("contagion: NOT CONVERGED; these numbers are not a result; try --max-rounds\n")
         raise typer.Exit(NOT_CONVERGED)
 
 
