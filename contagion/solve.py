@@ -111,8 +111,8 @@ def _failure(solution: Solution) -> str:
         average = solution.markets["average_price"]
         lost = ", ".join(map(repr, average.index[~np.isfinite(average)][:5]))
         return (
-            f"prices left the range of the arithmetic in round {len(solution.rounds)} (markets {lost}): buying back shorts "
-            "or debts in a market with too little depth; check depth and quantities"
+            f"prices left the range of the arithmetic in round {len(solution.rounds)} (markets {lost}): buying back "
+            "shorts or debts in a market with too little depth; check depth and quantities"
         )
     return (
         f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "

@@ -38,8 +38,8 @@ def assert_rows(frame: pd.DataFrame, want: Mapping[Any, Row]) -> None:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # One system by hand. A falls by 10 %: a, on x, is closed in full, l, on y, stops out, and both sell A. The issuer of S
-# has lost 110 and is in default: that cuts S and takes 43 % of m's quotes. In the thinner market A falls far enough for c
-# to be called, which s funds by selling S. W follows A. a leaves a deficit that x's buffer does not cover; h, whose
+# has lost 110 and is in default: that cuts S and takes 43 % of m's quotes. In the thinner market A falls so far that c is
+# called, which s funds by selling S. W follows A. a leaves a deficit that x's buffer does not cover; h, whose
 # oracle reads 100 whatever happens, owes more than it has; n belongs to the fund; w is short and wins.
 
 
