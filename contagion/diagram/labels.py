@@ -95,7 +95,7 @@ def happened(box: Any) -> list[str]:
 
 
 def _change(fall: float) -> str:
-    if abs(fall) < 5e-4:
+    if abs(fall) < 1e-3:  # below what a percentage shows
         return "±0%"
     return f"−{percent(fall)}" if fall > 0.0 else f"+{percent(-fall)}"
 
