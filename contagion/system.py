@@ -25,11 +25,11 @@ class System(HandsOutCopies):
 
     Parameters
     ----------
-    nodes, assets, markets, terms, oracles, routes, accounts, positions, claims, quotes, funding, arbitrage :
-    DataFrame, optional
-        Tables with the columns of ``docs/schema.md``; money in USD, shares as fractions of one. Absent tables are
-        empty, absent or empty cells take the default of the schema. The frames are copied; the caller's are never
-        written to.
+    nodes, assets, markets, terms, oracles, routes : DataFrame, optional
+        Who there is, what trades where, and by which rules; columns as in ``docs/schema.md``, money in USD, shares as
+        fractions of one. Absent tables are empty, absent or empty cells take the default of the schema.
+    accounts, positions, claims, quotes, funding, arbitrage : DataFrame, optional
+        Who holds, owes and provides what. All frames are copied; the caller's are never written to.
 
     Raises
     ------
