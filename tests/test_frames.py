@@ -37,9 +37,9 @@ def assert_rows(frame: pd.DataFrame, want: Mapping[Any, Row]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# One system by hand. A falls by 10 %: a, on x, is closed in full, l, on y, stops out, and both sell A. The issuer of S
-# has lost 110 and is in default: that cuts S and takes 43 % of m's quotes. In the thinner market A falls so far that c is
-# called, which s funds by selling S. W follows A. a leaves a deficit that x's buffer does not cover; h, whose
+# One system by hand. A falls by 10 %: a, on x, is closed in full, l, on y, stops out, and both sell A. The issuer of
+# S has lost 110 and is in default: that cuts S and takes 43 % of m's quotes. In the thinner market A falls so far
+# that c is called, which s funds by selling S. W follows A. a leaves a deficit that x's buffer does not cover; h, whose
 # oracle reads 100 whatever happens, owes more than it has; n belongs to the fund; w is short and wins.
 
 
@@ -593,17 +593,17 @@ def test_stock_flow() -> None:
 
 def edges(nudge: float) -> ct.System:
     """Return one account for every trigger, its surplus zero if nothing is nudged: 16 A, weighted by a half."""
-    node_rules = [
+    node_rules: list[Row] = [
         {"node": "liq"},
         {"node": "strict", "margin_rule": "maintenance", "liquidation_level": 2.0},
         {"node": "call", "call_level": 2.0},
         {"node": "close", "close_rule": "close_factor", "full_close_level": 0.5},
         {"node": "fund", "call_level": 2.0},
     ]
-    debts = {"liq": 6.0, "strict": 2.0, "call": 3.0, "close": 12.0, "fund": 6.0, "stop": 0.0, "far": 3.0}
-    platforms = {name: name for name in debts} | {"stop": "liq", "far": "liq"}
+    debts = {"liq": 6.0, "strict": 2.0, "call": 3.0, "close": 12.0, "fund": 6.0, "stop": 0.0, "far": 3.0, "met": 7.0}
+    platforms = {name: name for name in debts} | {"stop": "liq", "far": "liq", "met": "liq"}
     accounts = [{"account": name, "platform": platforms[name], "cash": -debt - nudge} for name, debt in debts.items()]
-    policies = {"call": "delever", "fund": "fund"}
+    policies = {"call": "delever", "fund": "fund", "met": "fund"}
     frame = pd.DataFrame(accounts)
     return ct.System(
         nodes=pd.DataFrame(node_rules),
@@ -619,7 +619,8 @@ def edges(nudge: float) -> ct.System:
         positions=pd.DataFrame(
             [{"account": name, "asset": "A", "quantity": 16.0} for name in debts]
             + [{"account": "strict", "asset": "A", "side": "perp", "quantity": 4.0, "entry_price": 0.75}]
-        ).assign(maintenance=[NAN] * 7 + [2 / 3]),
+        ).assign(maintenance=[NAN] * len(debts) + [2 / 3]),
+        funding=pd.DataFrame({"account": ["met"], "source": ["far"]}),
     )
 
 
@@ -633,6 +634,7 @@ def test_knife_edge_names_every_trigger_with_surplus_and_scale() -> None:
         ("liq", "liquidation"): (0.0, 6 + 6.0),
         ("strict", "liquidation"): (0.0, 6 + 2 + 2.0),
         ("fund", "liquidation"): (0.0, 6 + 6.0),
+        ("met", "liquidation"): (0.0, 7 + 7.0),  # got 1 from far
         ("close", "full_close"): (0.0, 6 + 12.0),
         ("stop", "stop_loss"): (0.0, 12.0),
     }
@@ -646,6 +648,7 @@ def test_knife_edge_is_a_billionth_wide(nudge: float, close: bool) -> None:
     """A nudge is taken from the cash, and so from every surplus; the stop-loss keeps three quarters of it."""
     frame = ct.solve(edges(nudge), ct.Scenario(shocks={"A": 0.25})).knife_edge
     found = {row["account"]: row["surplus"] for row in frame.to_dict("records")}
+    assert found.pop("met") == pytest.approx(0.0, abs=1e-15)  # a call is met to the cent
     assert set(found) == ({"liq", "strict", "call", "close", "fund", "stop"} if close else set())
     if close:
         slopes = {"liq": 1.0, "strict": 1.0, "call": 2.0, "close": 0.5, "fund": 1.0, "stop": 0.25}
@@ -773,7 +776,7 @@ def test_nodes_follow_from_accounts_and_claims() -> None:
     for solution, money in each():
         nodes, accounts, claims = solution.nodes, solution.accounts, solution.system.claims
         parts = nodes[["loss_external", "loss_deficits", "loss_claims", "loss_owned"]]
-        close = {"rtol": 1e-11, "atol": 1e-12 * money}
+        close: Any = {"rtol": 1e-11, "atol": 1e-12 * money}
         np.testing.assert_allclose(parts.sum(axis=1), nodes["loss"], **close)
         np.testing.assert_allclose(np.minimum(nodes["loss"], nodes["buffer"]), nodes["buffer_used"], **close)
         for name in nodes.index:

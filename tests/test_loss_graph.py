@@ -1,12 +1,14 @@
 """The slow loss graph on the worked example and on random systems: every identity closes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests import loss_graph
 from tests.random_systems import random_tables
 
-TABLES = {
+TABLES: dict[str, list[dict[str, Any]]] = {
     "nodes": [{"node": "x", "kind": "exchange", "close_rule": "full"}],
     "assets": [{"asset": "A"}, {"asset": "U"}],
     "markets": [
