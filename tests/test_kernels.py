@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import contagion as ct
+from contagion.kernels import rounds
 from contagion.kernels.accounts import fund
 from tests.systems import draw, loose
 
@@ -212,3 +213,21 @@ def test_what_converges_near_a_tipping_point_is_within_a_billionth(distance: flo
     if solution.converged:
         assert abs(got - float(root)) <= 1e-9
         assert solution.error_estimate <= 1e-9
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends"),
+    [
+        ([0.1, 0.0], True),  # nothing moves
+        ([0.1, 0.01, 1e-3], False),  # still above tol
+        ([1e-2, 1e-5, 1e-13], False),  # one quiet round may be the first of a cascade that starts from an ulp
+        ([1e-2, 1e-13, 2e-13, 4e-13], False),  # and this one is
+        ([1e-9, 1e-11, 9e-13, 8e-13, 7e-13], True),  # quiet and shrinking
+        ([9e-13, 8.999999e-13, 8.999998e-13], False),  # quiet, but ρ is so near one that the error is not small
+        ([1e-16] * 99, False),
+        ([1e-16] * 100, True),  # rounding alone, for long enough
+        ([0.1, math.nan], False),
+    ],
+)
+def test_settled(steps: list[float], ends: bool) -> None:
+    assert rounds.settled(steps, 1e-12) is ends
