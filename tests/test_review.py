@@ -126,3 +126,29 @@ def test_a_system_without_a_row_is_named() -> None:
 
 def test_a_generated_system_has_nothing_to_look_at() -> None:
     assert warned(generate.system(accounts=500, seed=3)[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("holdings", "caught"),
+    [
+        ([("a", "A")], ["a"]),  # its own token
+        ([("a", "B"), ("b", "A")], ["a", "b"]),  # each the other's
+        ([("a", "B"), ("b", "C")], []),  # a chain is none
+    ],
+)
+def test_issuer_cycles(holdings: list[tuple[str, str]], caught: list[str]) -> None:
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["a", "b", "c"], "liabilities": 10.0}),
+        assets=pd.DataFrame({"asset": ["A", "B", "C"], "issuer": ["a", "b", "c"]}),
+        markets=pd.DataFrame(
+            {"market": ["mA", "mB", "mC"], "venue": "a", "asset": ["A", "B", "C"], "price": 1.0}
+        ).assign(depth=1.0),
+        accounts=pd.DataFrame({"account": [f"x{i}" for i in range(len(holdings))], "platform": "c"}).assign(
+            owner=[owner for owner, _ in holdings]
+        ),
+        positions=pd.DataFrame({"account": [f"x{i}" for i in range(len(holdings))], "quantity": 1.0}).assign(
+            asset=[asset for _, asset in holdings], weight=0.5
+        ),
+    )
+    found = review(system)
+    assert found.loc[found["warning"] == "issuer_cycle", "name"].tolist() == caught

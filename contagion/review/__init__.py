@@ -13,7 +13,7 @@ import pandas as pd
 from contagion.review.accounts import warn_funding, warn_opening, warn_owners, warn_repeated, warn_terms
 from contagion.review.found import COLUMNS, warn
 from contagion.review.markets import warn_assets, warn_links, warn_markets, warn_oracles, warn_pegs
-from contagion.review.nodes import warn_issuers, warn_nodes
+from contagion.review.nodes import warn_issuer_cycles, warn_issuers, warn_nodes
 from contagion.system import System
 from contagion.validate import extra_columns, validate
 
@@ -84,6 +84,7 @@ WARNINGS: tuple[Callable[[System], pd.DataFrame], ...] = (
     warn_oracles,
     warn_pegs,
     warn_issuers,
+    warn_issuer_cycles,
     warn_nodes,
     warn_owners,
     warn_repeated,

@@ -36,6 +36,26 @@ def warn_nodes(system: System) -> pd.DataFrame:
     return of_rows(system, "nodes", pd.Series(bad), "liabilities_below_claims", text, listed + tokens)
 
 
+def warn_issuer_cycles(system: System) -> pd.DataFrame:
+    """Return issuers that hold, through accounts they own, their own token or that of one that holds theirs.
+
+    Their haircuts feed each other; the fixed point settles that, but it should be meant.
+    """
+    import networkx as nx  # loaded where it is used: importing the package stays light
+
+    owner = system.accounts.set_index("account")["owner"]
+    issuer = system.assets.set_index("asset")["issuer"]
+    held = system.positions[(system.positions["side"] != "debt") & (system.positions["quantity"] > 0.0)]
+    pairs = pd.DataFrame({"holder": held["account"].map(owner), "issuer": held["asset"].map(issuer)}).drop_duplicates()
+    pairs = pairs[(pairs["issuer"] != "") & pairs["holder"].isin(system.nodes["node"])]
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_edges_from(pairs.itertuples(index=False, name=None))
+    circles = [group for group in nx.strongly_connected_components(graph) if len(group) > 1]
+    caught = set().union(*circles) | {node for node in graph if graph.has_edge(node, node)}
+    text = "holds its own token, or that of an issuer that holds its: their haircuts feed each other"
+    return of_rows(system, "nodes", system.nodes["node"].isin(caught), "issuer_cycle", text)
+
+
 def _owed(system: System) -> tuple[Floats, Floats, Floats]:
     """Return for each node its liabilities, the claims on it, and the tokens it issued that accounts hold, in USD."""
     nodes, assets = system.nodes, system.assets
