@@ -61,9 +61,9 @@ def solve(
     Notes
     -----
     Rounds in Jacobi order from zero, with a ratchet on liquidated shares, withdrawn quotes and haircuts. For long-only
-    systems this is the least fixed point of an isotone map (Tarski 1955; joint clearing of prices and liquidity: Cao and
-    Feinstein 2024), but for two links that bend the order (``docs/decisions/0008``); with hedged books it still ends, and
-    the outcome may depend on the order.
+    systems this is the least fixed point of an isotone map (Tarski 1955; joint clearing of prices and liquidity: Cao
+    and Feinstein 2024), but for two links that bend the order (``docs/decisions/0008``); with hedged books it still
+    ends, and the outcome may depend on the order.
 
     Examples
     --------
