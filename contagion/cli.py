@@ -24,6 +24,7 @@ import contagion as ct
 from contagion import diagram, report
 from contagion.diagram.money import percent, usd
 from contagion.review import warnings
+from contagion.validate import applied
 
 BAD_INPUT, NOT_CONVERGED = 1, 3
 
@@ -128,8 +129,7 @@ def check(
     """Check tables, and a scenario: list every problem (exit 1), else what deserves a look."""
     system = ct.read_system(folder)
     chosen = ct.read_scenario(scenario) if scenario else ct.Scenario()
-    changed = chosen.apply(system)
-    ct.validate(changed, chosen)
+    changed = applied(system, chosen)
     console = _console()
     found = warnings(changed)
     console.print(f"{system!r}: no problems, {_count(len(found))}")

@@ -188,9 +188,21 @@ class Scenario:
         return f"Scenario({', '.join(shown)})"
 
     def apply(self, system: System) -> System:
-        """Return the system with the overrides applied, in order."""
+        """Return the system with the overrides applied, in order.
+
+        Raises
+        ------
+        InputError
+            If any cannot be; the message lists every one of them.
+        """
+        problems: list[str] = []
         for override in self.overrides:
-            system = override.apply(system)
+            try:
+                system = override.apply(system)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems, "overrides")
         return system
 
 

@@ -16,7 +16,7 @@ from contagion.kernels import Record, iterate, settle
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System
-from contagion.validate import validate
+from contagion.validate import applied
 
 __all__ = ["solve"]
 
@@ -75,8 +75,7 @@ def solve(
     """
     scenario = Scenario() if scenario is None else scenario
     _check_arguments(system, scenario, tol, max_rounds, on_failure)
-    system = scenario.apply(system)
-    validate(system, scenario)
+    system = applied(system, scenario)
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
         run = iterate(inputs, tol, max_rounds, partial(_show, bar))

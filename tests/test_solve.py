@@ -314,6 +314,21 @@ def test_rate_and_error_are_those_of_the_last_rounds() -> None:
     assert gap <= 2e-9
 
 
+def test_bad_overrides_tables_and_shocks_are_listed_together() -> None:
+    system = one_asset()
+    system = system.with_table("positions", system.positions.assign(quantity=[10.0, math.inf]))
+    wrong = (
+        ct.Override("oracels", {"asset": "A"}, {"value": 1.0}),
+        ct.Override("terms", {"asset": "B"}, {"weight": 0.5}),
+    )
+    with pytest.raises(ct.InputError) as caught:
+        ct.solve(system, ct.Scenario(shocks={"C": 0.1}, overrides=wrong))
+    text = str(caught.value)
+    assert len(caught.value.problems) == 4
+    for word in ("oracels", "no row where asset = 'B'", "inf", "'C'"):
+        assert word in text
+
+
 @pytest.mark.parametrize("arguments", [{"tol": 0.0}, {"tol": math.nan}, {"max_rounds": 0}, {"on_failure": "ignore"}])
 def test_wrong_arguments(arguments: dict[str, Any]) -> None:
     with pytest.raises(ct.InputError, match=next(iter(arguments))):

@@ -30,7 +30,7 @@ from contagion.validate.pricing import (
 )
 from contagion.validate.scenarios import check_scenario
 
-__all__ = ["CHECKS", "extra_columns", "pegs", "problems", "validate"]
+__all__ = ["CHECKS", "applied", "extra_columns", "pegs", "problems", "validate"]
 
 CHECKS: tuple[Callable[[System], list[str]], ...] = (
     check_columns,
@@ -93,3 +93,19 @@ def validate(system: System, scenario: Scenario | None = None) -> None:
     found = problems(system, scenario)
     if found:
         raise InputError(found, "system" if scenario is None else "system and scenario")
+
+
+def applied(system: System, scenario: Scenario) -> System:
+    """Return the system with a scenario's overrides, both checked; one error lists the problems of all three.
+
+    Raises
+    ------
+    InputError
+        If there is any problem. Where an override is at fault, the tables are checked without it.
+    """
+    try:
+        changed = scenario.apply(system)
+    except InputError as error:
+        raise InputError([*error.problems, *problems(system, scenario)], "system and scenario") from None
+    validate(changed, scenario)
+    return changed
