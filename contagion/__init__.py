@@ -13,6 +13,7 @@ True
 """
 
 from contagion import datasets, generate
+from contagion.attribution import Attribution, attribute
 from contagion.diagram import draw, render
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.io import read_system, write_system
@@ -25,6 +26,7 @@ from contagion.system import System
 from contagion.validate import validate
 
 __all__ = [
+    "Attribution",
     "ContagionError",
     "InputError",
     "NotConverged",
@@ -32,6 +34,7 @@ __all__ = [
     "Scenario",
     "Solution",
     "System",
+    "attribute",
     "datasets",
     "draw",
     "generate",

@@ -19,11 +19,14 @@ __all__ = [
     "ASSETS",
     "Groups",
     "by_market",
+    "diagonal",
+    "empty",
     "entries",
     "gathered",
     "groups",
     "net_units",
     "opening_value",
+    "placed",
     "positive",
     "scaled",
     "sums",
@@ -72,9 +75,12 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
     return Groups(pd.Index(joined, dtype="str"), group_of, platform, member.astype(np.int64))
 
 
-def net_units(positions: Positions) -> sparse.csr_array:
-    """Return the units (a, m) that accounts hold net in each market, along platforms' routes; negative if owed."""
-    return by_market(positions, sign_of(positions.side), np.ones(positions.route.shape[1]))
+def net_units(positions: Positions, rows: Ints | None = None) -> sparse.csr_array:
+    """Return the units (a, m) that accounts hold net in each market, along platforms' routes; negative if owed.
+
+    Of some ``rows`` of accounts only, if they are given.
+    """
+    return by_market(positions, sign_of(positions.side), np.ones(positions.route.shape[1]), rows)
 
 
 def opening_value(positions: Positions, price: Floats, sides: tuple[int, ...]) -> sparse.csr_array:
@@ -82,10 +88,28 @@ def opening_value(positions: Positions, price: Floats, sides: tuple[int, ...]) -
     return by_market(positions, np.isin(positions.side, sides).astype(np.float64), price)
 
 
-def by_market(positions: Positions, weight: Floats, price: Floats) -> sparse.csr_array:
-    """Return units (a, m) times a weight by term column (k,) and a price by market (m,), along platforms' routes."""
-    unit = scaled(positions.route[positions.pair], weight, price)
-    found: sparse.csr_array = (positions.quantity @ unit).tocsr()
+def by_market(
+    positions: Positions, weight: Floats, price: Floats, rows: Ints | None = None, seen: bool = False
+) -> sparse.csr_array:
+    """Return units (a, m) times a weight by term column (k,) and a price by market (m,), along platforms' routes.
+
+    Of some ``rows`` of accounts only, if they are given; through the oracles of platforms if ``seen``.
+    """
+    unit = scaled((positions.oracle if seen else positions.route)[positions.pair], weight, price)
+    quantity = positions.quantity if rows is None else positions.quantity[rows]
+    found: sparse.csr_array = (quantity @ unit).tocsr()
+    return found
+
+
+def placed(matrix: sparse.csr_array, rows: Ints, size: int) -> sparse.csr_array:
+    """Return a matrix of ``size`` rows that has those of the given one at the places ``rows`` (sorted)."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    counts = np.zeros(size + 1, dtype=np.int64)
+    counts[rows + 1] = np.diff(matrix.indptr)
+    found: sparse.csr_array = sparse.csr_array(
+        (matrix.data, matrix.indices, np.cumsum(counts)), shape=(size, matrix.shape[1])
+    )
     return found
 
 
@@ -112,6 +136,20 @@ def gathered(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) 
 
     found: sparse.csr_array = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
     return found
+
+
+def diagonal(values: Floats) -> sparse.csr_array:
+    """Return the square matrix with these values on its diagonal."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    found: sparse.csr_array = sparse.diags_array(values).tocsr()
+    return found
+
+
+def empty(shape: tuple[int, int]) -> sparse.csr_array:
+    """Return a matrix without entries."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return gathered(np.zeros(0), nothing, nothing, shape)
 
 
 def sums(matrix: sparse.csr_array, axis: int) -> Floats:

@@ -87,12 +87,13 @@ class Terminal:
     sigma: Numbers
     lines: dict[str, Numbers]
     calls: oracle.Calls
-    first_takes_all: bool
+    layers: bool
+    layered: set[Node] = field(default_factory=set)
     asks: dict[str, Numbers] = field(default_factory=lambda: defaultdict(dict))
     takes: dict[str, Numbers] = field(default_factory=lambda: defaultdict(dict))
 
 
-def terminal(tables: Tables, scenario: Mapping[str, Any], unknowns: Unknowns, first_takes_all: bool) -> Terminal:
+def terminal(tables: Tables, scenario: Mapping[str, Any], unknowns: Unknowns, layers: bool) -> Terminal:
     """Return D, Q, x, δ, v, lines, calls and funds, in this order, from the unknowns."""
     system = oracle.read_system(tables, scenario)
     lam, eta = unknowns.lam, unknowns.eta
@@ -118,7 +119,7 @@ def terminal(tables: Tables, scenario: Mapping[str, Any], unknowns: Unknowns, fi
         sigma={name: state.rho[name] + paid[name] for name in system.markets},
         lines=lines,
         calls=oracle.answer_calls(system, lines),
-        first_takes_all=first_takes_all,
+        layers=layers,
     )
     note_requests(ready)
     return ready
@@ -196,8 +197,20 @@ def build(t: Terminal) -> Graph:
     graph = Graph({node: value for node, value in u.items() if value != 0.0})
     for add in (add_prices, add_needs, add_shares, add_quotes, add_losses, add_nodes):
         add(t, graph)
+    lost = {node for node in unreached(graph) if node[0] in ("lam", "eta")}
+    if lost and not t.layers and not t.layered:
+        t.layered |= lost
+        return build(t)
     hold_circles(graph)
     return graph
+
+
+def unreached(graph: Graph) -> set[Node]:
+    """Return the nodes that no source reaches."""
+    reached = {node for node, _ in graph.sources}
+    while more := {i for i, j in graph.edges if j in reached and i not in reached}:
+        reached |= more
+    return set(graph.u) - reached
 
 
 def hold_circles(graph: Graph) -> None:
@@ -205,11 +218,9 @@ def hold_circles(graph: Graph) -> None:
 
     It takes a short or a hedge: a book that is closed, and whose own closing keeps the price where it has to be.
     """
-    reached = {node for node, _ in graph.sources}
-    while more := {i for i, j in graph.edges if j in reached and i not in reached}:
-        reached |= more
-    for node, value in graph.u.items():
-        if node not in reached and node[0] in ("lam", "eta", "theta"):
+    for node in sorted(unreached(graph), key=str):
+        value = graph.u[node]
+        if node[0] in ("lam", "eta", "theta"):
             graph.edges = {pair: types for pair, types in graph.edges.items() if pair[0] != node}
             graph.source(node, "overshoot", value)
 
@@ -387,16 +398,16 @@ def held_back(graph: Graph, node: Node, candidate: float) -> float:
     return value
 
 
-def shares_of_maximum(t: Terminal, values: Sequence[float]) -> list[float]:
+def shares_of_maximum(t: Terminal, node: Node, values: Sequence[float]) -> list[float]:
     """Return how the largest of some candidates is shared among them.
 
-    By layers (the Shapley value of a maximum): what lies between two neighbours in size is shared equally among the
-    candidates that reach higher. Or the first that attains the maximum takes all.
+    The first that attains the maximum takes all. Or by layers (the Shapley value of a maximum): what lies between two
+    neighbours in size is shared equally among the candidates that reach higher.
     """
     top = max(values)
     if top <= 0.0:
         return [0.0] * len(values)
-    if t.first_takes_all:
+    if not (t.layers or node in t.layered):
         return [float(place == values.index(top)) for place in range(len(values))]
     shares = [0.0] * len(values)
     below = 0.0
@@ -433,11 +444,11 @@ def add_shares(t: Terminal, graph: Graph) -> None:
             continue
         why = reasons(t, name)
         value = held_back(graph, node, max(why.values()))
-        for (kind, _), share in zip(why.items(), shares_of_maximum(t, list(why.values())), strict=True):
+        for (kind, _), share in zip(why.items(), shares_of_maximum(t, node, list(why.values())), strict=True):
             if share == 0.0:
                 continue
             if kind == "call":
-                surplus_trigger(t, graph, node, value * share, "call_level", kind)
+                surplus_trigger(t, graph, node, value * share, "call_level", "deleveraging")
             elif kind == "liquidation":
                 surplus_trigger(t, graph, node, value * share, "liquidation_level", kind)
             elif kind == "stop_loss":
@@ -448,9 +459,9 @@ def add_shares(t: Terminal, graph: Graph) -> None:
 
 
 def add_funding(t: Terminal, graph: Graph, node: Node, value: float) -> None:
-    """Add the called accounts, in proportion to what each asked for when its turn came."""
+    """Add the called accounts, in proportion to what each took; in layers, to what it wanted when its turn came."""
     weights = t.asks[str(node[1])]
-    if t.first_takes_all:
+    if not (t.layers or node in t.layered):
         taken = t.takes[str(node[1])]
         weights = taken if any(taken.values()) else {name: t.calls.need[name] for name in weights}
     total = math.fsum(weights.values())
@@ -471,7 +482,7 @@ def add_quotes(t: Terminal, graph: Graph) -> None:
             continue
         term = oracle.withdrawn(quote, t.lines[name], t.opening[name], 0.0)
         value = held_back(graph, node, max(share, term))
-        for kind, part in zip(("lam", "equity"), shares_of_maximum(t, [share, term]), strict=True):
+        for kind, part in zip(("lam", "equity"), shares_of_maximum(t, node, [share, term]), strict=True):
             if part and kind == "lam":
                 graph.cause(node, ("lam", name), value * part / share, "withdrawal")
             elif part:
@@ -617,13 +628,12 @@ def attribute(
     scenario: Mapping[str, Any] | None = None,
     *,
     tol: float = 1e-12,
-    first_takes_all: bool = False,
+    layers: bool = False,
 ) -> Attribution:
     """Return the exact attribution of the loss that the slow solver finds.
 
-    With ``first_takes_all`` a maximum is put down to the first candidate that attains it, and unmet requests for funds
-    to nobody, as in the first version of the document. What a shock had set off may then be left, without shorts too,
-    as a circle that no source reaches, and is called overshoot.
+    Of several candidates for a maximum the first that attains it takes all, as the document says, unless that leaves a
+    circle that no source reaches; those, and with ``layers`` all, are shared in layers.
     """
     result = oracle.solve(tables, scenario or {}, tol)
     unknowns = Unknowns(
@@ -631,14 +641,14 @@ def attribute(
         result.quotes,
         {name: row["haircut"] for name, row in result.nodes.items()},
     )
-    return attribute_at(tables, scenario or {}, unknowns, first_takes_all=first_takes_all)
+    return attribute_at(tables, scenario or {}, unknowns, layers=layers)
 
 
 def attribute_at(
-    tables: Tables, scenario: Mapping[str, Any], unknowns: Unknowns, *, first_takes_all: bool = False
+    tables: Tables, scenario: Mapping[str, Any], unknowns: Unknowns, *, layers: bool = False
 ) -> Attribution:
     """Return the exact attribution at given λ, η and θ."""
-    t = terminal(tables, scenario, unknowns, first_takes_all)
+    t = terminal(tables, scenario, unknowns, layers)
     graph = build(t)
     v = weights(t, graph)
     loss = math.fsum(weight * graph.u[node] for node, weight in v.items())

@@ -138,7 +138,7 @@ def test_no_source_gives_more_than_all_of_itself() -> None:
         proceeds = np.append(np.ones(count), value)
         received, given = np.zeros(count + 1), np.zeros(count + 1)
         asked = np.append(need, 0.0)
-        taken, share = fund(np.arange(count), np.full(count, count), asked, proceeds, received, given)
+        taken, _, share = fund(np.arange(count), np.full(count, count), asked, proceeds, received, given)
         assert share.max() <= 1.0
         assert share[count] == pytest.approx(1.0, rel=1e-12)
         assert taken.sum() == pytest.approx(value, rel=1e-12)

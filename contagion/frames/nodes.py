@@ -23,7 +23,7 @@ def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
             "buffer": given.buffer,
             "buffer_used": np.minimum(lost.loss, given.buffer),
             "liabilities": given.liabilities,
-            "outside_liabilities": _outside_liabilities(parts),
+            "outside_liabilities": outside_liabilities(parts),
             "haircut": parts.run.state.haircut,
             "outside_loss": outside_loss(parts),
             "liquidated": sold.reindex(parts.labels.nodes).fillna(0.0).to_numpy(),
@@ -37,10 +37,10 @@ def outside_loss(parts: Parts) -> Floats:
     """Return (n,) what falls on claimants outside the system, and what is lost beyond all listed liabilities."""
     given = parts.inputs.nodes
     beyond: Floats = np.maximum(0.0, parts.outcome.losses.loss - given.buffer - given.liabilities)
-    return parts.run.state.haircut * _outside_liabilities(parts) + beyond
+    return parts.run.state.haircut * outside_liabilities(parts) + beyond
 
 
-def _outside_liabilities(parts: Parts) -> Floats:
+def outside_liabilities(parts: Parts) -> Floats:
     """Return liabilities (n,) that nobody inside holds, neither as claims nor as tokens issued (net long)."""
     given, labels = parts.inputs.nodes, parts.labels
     claims = given.claims.sum(axis=0) + parts.inputs.accounts.claims.sum(axis=0)

@@ -52,6 +52,7 @@ class Decision(NamedTuple):
     received: Floats  # USD from funding sources
     given: Floats  # USD to called accounts
     taken: Floats  # (f,) USD by funding row
+    wanted: Floats  # (f,) USD that was still needed when the row came up
 
 
 def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floats, recovery: Floats) -> Lines:
@@ -94,14 +95,20 @@ def surplus(rule: Codes, weighted: Floats, debt: Floats, maintenance: Floats, le
     return weighted - np.where(strict, 1.0, level) * debt - np.where(strict, level, 1.0) * maintenance
 
 
-def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
-    """Return calls, the funding that answers them, and the share of each account that must be sold."""
+def decide(accounts: Accounts, at: Lines, opening_equity: Floats, requests: Floats | None = None) -> Decision:
+    """Return calls, the funding that answers them, and the share of each account that must be sold.
+
+    ``requests`` (4, a), if given, notes the share that each rule asks for, in the order of their codes.
+    """
     size = accounts.platform.size
     liquidated, cause = np.zeros(size), np.zeros(size, dtype=np.int8)
     received, given, called = np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.bool_)
-    asked, need, taken = np.zeros(size), np.zeros(size), np.zeros(accounts.funded.size)
+    asked, need = np.zeros(size), np.zeros(size)
+    taken, wanted = np.zeros(accounts.funded.size), np.zeros(accounts.funded.size)
 
     def ask(rows: Ints, share: Floats, reason: int) -> None:
+        if requests is not None:
+            requests[reason - 1, rows] = share
         more = share > liquidated[rows]
         liquidated[rows[more]] = share[more]
         cause[rows[more]] = reason
@@ -132,7 +139,7 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     if any_funded:
         asked[rows[asks]] = -short_of[asks]
         need[:] = asked
-        taken, drawn = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
+        taken, wanted, drawn = fund(accounts.funded, accounts.source, need, at.proceeds, received, given)
         givers = np.flatnonzero(drawn)
         ask(givers, drawn[givers], FUNDING)
 
@@ -154,25 +161,26 @@ def decide(accounts: Accounts, at: Lines, opening_equity: Floats) -> Decision:
     rule = accounts.close_rule[rows]
     share = np.where(rule == FULL, 1.0, np.where(rule == CLOSE_FACTOR, by_factor, share))
     ask(rows, share, LIQUIDATION)
-    return Decision(liquidated, cause, called, received, given, taken)
+    return Decision(liquidated, cause, called, received, given, taken, wanted)
 
 
 def fund(
     funded: Ints, source: Ints, need: Floats, proceeds: Floats, received: Floats, given: Floats
-) -> tuple[Floats, Floats]:
-    """Raise the cash that called accounts need, and return it by funding row, and the share of each account drawn.
+) -> tuple[Floats, Floats, Floats]:
+    """Raise the cash that called accounts need, and return it and what was wanted by row, and the shares drawn (a,).
 
     Adds to ``received`` and ``given`` and takes from ``need`` in place. Money is asked for in the order of the rows;
     each source gives what it still has, and one that is asked for more than it has is closed in full. The loop is
     sequential by nature (what one caller takes the next cannot have) and runs over the rows of called accounts only.
     """
     exhausted = np.zeros(need.size, dtype=np.bool_)
-    taken = np.zeros(funded.size)
+    taken, wanted = np.zeros(funded.size), np.zeros(funded.size)
     for row in np.flatnonzero(need[funded] > 0.0):
         asking, giving = funded[row], source[row]
         left = need[asking]
         if left <= 0.0:
             continue
+        wanted[row] = left
         taken[row] = min(left, max(0.0, proceeds[giving] - given[giving]))
         exhausted[giving] |= taken[row] < left
         need[asking] = left - taken[row]
@@ -182,7 +190,7 @@ def fund(
     givers = np.flatnonzero(given > 0.0)
     share[givers] = np.minimum(1.0, given[givers] / proceeds[givers])  # sums of parts may exceed the whole by an ulp
     share[exhausted] = 1.0
-    return taken, share
+    return taken, wanted, share
 
 
 def sold_units(positions: Positions, liquidated: Floats) -> Floats:

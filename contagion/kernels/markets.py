@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from contagion import channels
 from contagion.kernels.inputs import Floats, Ints, Markets, Quotes, sum_by
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class Clearing(NamedTuple):
@@ -54,6 +57,31 @@ def pressure(markets: Markets, depth: Floats, sold: Floats) -> Floats:
     return x
 
 
+def spread(markets: Markets, depth: Floats) -> sparse.csr_array:
+    """Return B (m, m), by which x = B·Q: the pressure that a dollar sold in each market (columns) makes in each (rows).
+
+    Rows of infinite depth are empty, and so are those of linked components without any depth, where x is infinite.
+    """
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    count = depth.size
+    total_depth = sum_by(markets.component, depth, count)[markets.component]
+    finite = np.isfinite(depth) & (total_depth > 0.0)
+    alone, coupled = np.flatnonzero(finite & ~markets.linked), np.flatnonzero(finite & markets.linked)
+    rows, columns, values = [alone], [alone], [1.0 / depth[alone]]
+    if coupled.size:
+        together = markets.component[coupled][:, None] == markets.component[coupled]
+        common = np.where(together, 1.0 / total_depth[coupled], 0.0)
+        made = common + _apart(
+            markets, coupled, depth[coupled], np.eye(coupled.size) - depth[coupled][:, None] * common
+        )
+        row, column = np.nonzero(together)
+        rows, columns, values = [alone, coupled[row]], [alone, coupled[column]], [values[0], made[row, column]]
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    found: sparse.csr_array = sparse.coo_array(entries, shape=(count, count)).tocsr()
+    return found
+
+
 def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Floats:
     """Return what sets linked markets apart from the pressure that they have in common.
 
@@ -76,7 +104,7 @@ def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Fl
     links = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth)
     bordered: list[list[Any]] = [[links, ones], [weights.T, None]] if shape[1] else [[links]]
     matrix = sparse.block_array(bordered).tocsc()
-    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros(shape[1])]))
+    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros((shape[1], *excess.shape[1:]))]))
     return z[:size]
 
 
