@@ -13,7 +13,7 @@ True
 """
 
 from contagion import datasets, generate
-from contagion.attribution import Attribution, attribute
+from contagion.attribution import Attribution, attribute, paths, walks
 from contagion.diagram import draw, render
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.io import read_system, write_system
@@ -38,6 +38,7 @@ __all__ = [
     "datasets",
     "draw",
     "generate",
+    "paths",
     "rank",
     "read_scenario",
     "read_system",
@@ -45,5 +46,6 @@ __all__ = [
     "review",
     "solve",
     "validate",
+    "walks",
     "write_system",
 ]

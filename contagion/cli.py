@@ -38,7 +38,9 @@ app = typer.Typer(
 _SHOWN: dict[str, Callable[[Any], str]] = {
     "rank": str,
     "type": str,
-    "loss_passed_on": usd,
+    "throughput": usd,
+    "throughput_share": percent,
+    "caused": usd,
     "own_loss": usd,
     "usd_sold": usd,
     "deficit_caused": usd,
@@ -50,7 +52,7 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
 }
 """Columns of the ranking that are printed, and how a value is written."""
 
-_FEW = ("rank", "type", "loss_passed_on", "own_loss", "usd_sold", "share_liquidated")
+_FEW = ("rank", "type", "throughput", "own_loss", "usd_sold", "share_liquidated")
 """Those for which a narrow terminal has room."""
 
 _NARROW, _NARROWEST, _UNWATCHED = 126, 72, 200

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from contagion.errors import InputError
 from contagion.system import System
 
 __all__ = ["Override", "Scenario", "read_scenario"]
+
+_LARGEST = 709.0
+"""Logarithm of about the largest number there is."""
 
 _KEYS = ("name", "description", "arbitrage", "shocks", "depth", "losses", "override")
 
@@ -187,6 +191,58 @@ class Scenario:
         shown = (f"{part}={getattr(self, part)!r}" for part, usual in parts.items() if getattr(self, part) != usual)
         return f"Scenario({', '.join(shown)})"
 
+    def scaled(self, multiple: float) -> Scenario:
+        """Return the scenario so many times as strong.
+
+        Log drops of shocks and losses are multiplied, factors on depth and arbitrage raised to the power: twice a shock
+        is the same shock twice in a row. Overrides are structure and stay.
+
+        Parameters
+        ----------
+        multiple : float
+            t ≥ 0: a drop s becomes 1 − (1 − s)^t, a factor f becomes f^t, a loss becomes t times as large. 0 imposes
+            nothing, 1 the scenario itself. A drop that comes to 1 within rounding stays the last number below it.
+
+        Raises
+        ------
+        InputError
+            If ``multiple`` is not a finite number of at least 0, or the scenario holds numbers that cannot be scaled:
+            drops outside 0 ≤ drop < 1, negative factors, factors that grow beyond all numbers.
+
+        Examples
+        --------
+        >>> twice = Scenario(shocks={"BTC": 0.1}, depth={"Binance": 0.5}, losses={"fund": 1e6}).scaled(2)
+        >>> round(twice.shocks["BTC"], 12), twice.depth["Binance"], twice.losses["fund"]
+        (0.19, 0.25, 2000000.0)
+        """
+        problems = self._not_scalable(multiple)
+        if problems:
+            raise InputError(problems, "scaled scenario")
+        if multiple == 1.0:
+            return self  # and not a shock that is an ulp off
+        return replace(
+            self,
+            shocks={name: _drop_scaled(drop, multiple) for name, drop in self.shocks.items()},
+            depth={name: float(factor**multiple) for name, factor in self.depth.items()},
+            arbitrage=float(self.arbitrage**multiple),
+            losses={name: float(multiple * loss) for name, loss in self.losses.items()},
+        )
+
+    def _not_scalable(self, multiple: Any) -> list[str]:
+        if not _is_number(multiple) or not 0.0 <= multiple < math.inf:
+            return [f"multiple is {multiple!r}; give a finite number of at least 0"]
+        problems = [
+            f"scenario: shocks of {name!r} is {drop!r}; only a drop of at least 0 and below 1 can be scaled"
+            for name, drop in self.shocks.items()
+            if not 0.0 <= drop < 1.0
+        ]
+        factors = [(f"depth of {name!r}", factor) for name, factor in self.depth.items()]
+        return problems + [
+            f"scenario: {what} is {factor!r}; only a factor of at least 0 can be scaled, as long as it stays finite"
+            for what, factor in [*factors, ("arbitrage", self.arbitrage)]
+            if not (factor == 0.0 or (factor > 0.0 and multiple * math.log(factor) < _LARGEST))
+        ]
+
     def apply(self, system: System) -> System:
         """Return the system with the overrides applied, in order.
 
@@ -240,6 +296,11 @@ def read_scenario(path: str | Path) -> Scenario:
     if problems:
         raise InputError(problems, str(path))
     return Scenario(**raw, overrides=tuple(Override(**entry) for entry in overrides))
+
+
+def _drop_scaled(drop: float, multiple: float) -> float:
+    """Return 1 − (1 − drop)^multiple with all its digits, and below one."""
+    return min(-math.expm1(multiple * math.log1p(-drop)), math.nextafter(1.0, 0.0)) + 0.0  # no negative zero
 
 
 def _is_override(entry: Any) -> bool:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from contagion import frames
+from contagion import display, frames
 from contagion.frozen import HandsOutCopies
 from contagion.kernels.rounds import error_estimate, local_rate
 from contagion.scenario import Scenario
@@ -42,6 +42,10 @@ class Solution(HandsOutCopies):
         state = "converged" if self.converged else "NOT CONVERGED"
         certainty = f"{state} in {len(self.parts.run.records)} rounds, residual {self.residual:.1e}"
         return f"Solution({name}loss {self.totals['loss']:,.2f} USD, {certainty})"
+
+    def _repr_html_(self) -> str | None:
+        """Return the summary and the cascade that a notebook shows; see `contagion.notebook`."""
+        return display.html(self)
 
     @property
     def converged(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from contagion import schema
+from contagion import display, schema
 from contagion.errors import InputError
 from contagion.frozen import HandsOutCopies
 
@@ -70,6 +70,10 @@ class System(HandsOutCopies):
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(frame)} {table}" for table, frame in self.tables() if len(frame))
         return f"System({sizes or 'empty'})"
+
+    def _repr_html_(self) -> str | None:
+        """Return the table of sizes and the exposure diagram that a notebook shows; see `contagion.notebook`."""
+        return display.html(self)
 
     def __eq__(self, other: object) -> bool:
         """Return whether all twelve tables hold the same rows in the same order."""

@@ -50,7 +50,7 @@ def agree(found: pd.Series, wanted: dict[str, float], scale: float, tolerance: f
 
 
 def flows_by_kind(found: ct.Attribution) -> dict[str, float]:
-    """Return flows by kind of edge as the slow version names them: it knows one kind of sales, and no step in between."""
+    """Return flows by kind of edge as the slow version names them: with one kind of sales, and no step in between."""
     kinds: dict[str, float] = defaultdict(float)
     for block in found.graph.blocks:
         if block.kind not in ("impact", "arbitrage"):
@@ -158,7 +158,8 @@ def test_the_worked_example() -> None:
     y_price = found.through["price"][0] / found.graph.scale["price"][0]
     assert y_price == pytest.approx(6.3521306, rel=1e-7)
     assert found.throughput.loc["x:A", "usd"] == pytest.approx(0.2058639 * 6.3521306 + 0.1551914 * 8.7995399, rel=1e-6)
-    assert found.readable and found.residual <= 1e-15
+    assert found.readable
+    assert found.residual <= 1e-15
 
 
 def test_a_market_and_its_price_split_alike() -> None:
@@ -172,8 +173,11 @@ def test_a_market_and_its_price_split_alike() -> None:
 
 def test_nothing_happens_and_nothing_is_attributed() -> None:
     found = ct.attribute(ct.solve(to_system(TABLES)))
-    assert found.total == 0.0 and found.edges.empty and found.throughput.empty
-    assert (found.sources["usd"] == 0.0).all() and found.residual == 0.0
+    assert found.total == 0.0
+    assert found.edges.empty
+    assert found.throughput.empty
+    assert (found.sources["usd"] == 0.0).all()
+    assert found.residual == 0.0
 
 
 def test_an_account_below_its_level_at_the_opening_is_its_own_source() -> None:
@@ -225,7 +229,8 @@ def test_unknown_targets(target: str, message: str) -> None:
 def test_wrong_arguments_are_all_named() -> None:
     with pytest.raises(ct.InputError) as error:
         ct.attribute("solution", rule="first")  # type: ignore[arg-type]
-    assert "solution is a str" in str(error.value) and "rule is 'first'" in str(error.value)
+    assert "solution is a str" in str(error.value)
+    assert "rule is 'first'" in str(error.value)
 
 
 def test_a_maximum_is_shared_by_whom_it_binds_or_in_layers() -> None:

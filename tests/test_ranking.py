@@ -14,6 +14,13 @@ from tests.systems import draw, loose
 COLUMNS = [
     "rank",
     "type",
+    "throughput",
+    "throughput_share",
+    "passing_share",
+    "amplification",
+    "cross_domain_throughput",
+    "caused",
+    "headroom",
     "loss_passed_on",
     "own_loss",
     "deficit_caused",
@@ -237,12 +244,39 @@ def test_columns_order_and_ties() -> None:
     assert list(ranked.columns) == COLUMNS
     assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
     assert ranked.index.name == "name"
-    assert len(ranked) == len(system.nodes) + len(system.markets) + 8
-    pairs = list(zip((-ranked["loss_passed_on"]).tolist(), ranked.index, strict=True))
+    caused = ranked[ranked["type"] == "source"]["caused"]
+    assert len(ranked) == len(system.nodes) + len(system.markets) + 8 + len(caused)
+    assert ranked["type"].iloc[-len(caused) :].eq("source").all()
+    assert caused.is_monotonic_decreasing
+    entities = ranked[ranked["type"] != "source"]
+    pairs = list(zip((-entities["throughput"]).tolist(), (-entities["loss_passed_on"]).tolist(), strict=True))
     assert pairs == sorted(pairs)
     assert ranked.loc[ranked["type"] == "market", "deficit_caused"].isna().all()
     assert ranked.loc[ranked["type"] != "node", "deficit_borne"].isna().all()
     assert {"trader @ exchange0", "exchange0", "exchange0:asset00"} <= set(ranked.index)
+
+
+def test_measures_of_the_attribution() -> None:
+    """Sources add up to the loss, what passes at least once is what passes over how often, and domains by hand."""
+    for seed in range(12):
+        solution = ct.solve(*draw(seed, shorts=False))
+        ranked, found = ct.rank(solution), ct.attribute(solution)
+        loss = solution.totals["loss"]
+        assert ranked["caused"].sum() == pytest.approx(loss, rel=1e-9, abs=1e-12)
+        assert (ranked["passing_share"].dropna() <= 1.0 + 1e-9).all()
+        assert (ranked["amplification"].dropna() >= 1.0 - 1e-12).all()
+        ways = ranked["passing_share"] * ranked["amplification"]
+        np.testing.assert_allclose(ways.dropna(), ranked["throughput_share"].dropna(), rtol=1e-9, atol=1e-12)
+        slow = Slow(solution)
+        of = slow.domain | {m: slow.domain[row["venue"]] for m, row in slow.markets.items()}
+        of |= {group: slow.domain[platform] for group, platform in slow.platform.items()}
+        across: Amounts = defaultdict(float)
+        for row in loose(found.edges).itertuples():
+            if row.cause in of and of[row.cause] != of[row.effect]:
+                across[row.cause] += row.usd
+                across[row.effect] += row.usd
+        for name, got in ranked["cross_domain_throughput"].dropna().items():
+            near(got, across[str(name)], max(loss, 1e-9))
 
 
 def test_first_round_and_hardest_hit() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from contagion import channels
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.credit import Losses, losses
-from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
+from contagion.kernels.inputs import Bools, Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
 
 ACCURACY = 2.5e-10
@@ -34,6 +34,14 @@ class State(NamedTuple):
     withdrawn: Floats  # (j,) η
     haircut: Floats  # (n,) θ
     average: Floats  # (m,) sellers' price v
+
+
+class Immune(NamedTuple):
+    """Whose reactions stay without effect on others, as if somebody outside the system had stood in for them."""
+
+    accounts: Bools  # (a,) sell off the market: shares, losses and deficits are their own, prices do not feel the sale
+    quotes: Bools  # (j,) stay, whatever becomes of their account
+    nodes: Bools  # (n,) whose claimants lose nothing
 
 
 class Record(NamedTuple):
@@ -96,6 +104,10 @@ def sold_on_markets(inputs: Inputs, liquidated: Floats) -> Floats:
     return (inputs.positions.route.T @ units) * inputs.markets.price
 
 
+def _on_markets(liquidated: Floats, immune: Immune | None) -> Floats:
+    return liquidated if immune is None else np.where(immune.accounts, 0.0, liquidated)
+
+
 def withdrawn_quotes(inputs: Inputs, at: Lines, liquidated: Floats, opening_equity: Floats) -> Floats:
     """Return η (j,): by the equity of the quoting account, and at least its liquidated share."""
     quotes = inputs.quotes
@@ -106,7 +118,9 @@ def withdrawn_quotes(inputs: Inputs, at: Lines, liquidated: Floats, opening_equi
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a price beyond all numbers ends the rounds; see `distance`
-def step(inputs: Inputs, state: State, opening_equity: Floats) -> tuple[State, Decision, Losses, Clearing]:
+def step(
+    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None = None
+) -> tuple[State, Decision, Losses, Clearing]:
     """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
     price = prices(inputs.markets.price, state.log_drop)
     at = lines(inputs.positions, inputs.accounts, price, state.average, 1.0 - state.haircut)
@@ -115,7 +129,9 @@ def step(inputs: Inputs, state: State, opening_equity: Floats) -> tuple[State, D
     withdrawn = np.maximum(state.withdrawn, withdrawn_quotes(inputs, at, liquidated, opening_equity))
     lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
     haircut = np.maximum(state.haircut, lost.haircut)
-    sold = sold_on_markets(inputs, liquidated)
+    if immune is not None:
+        withdrawn, haircut = np.where(immune.quotes, 0.0, withdrawn), np.where(immune.nodes, 0.0, haircut)
+    sold = sold_on_markets(inputs, _on_markets(liquidated, immune))
     cleared = clear(inputs.markets, inputs.quotes, sold, withdrawn, haircut, state.log_drop)
     return (
         State(cleared.log_drop, liquidated, withdrawn, haircut, cleared.average(inputs.markets)),
@@ -182,13 +198,21 @@ def _rests(steps: Sequence[float]) -> bool:
     return len(steps) >= _PATIENCE and all(step <= _NOISE for step in steps[-_PATIENCE:])
 
 
-def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Record], object] | None = None) -> Rounds:
-    """Return the state after rounds in Jacobi order from zero, until no unknown moves by more than ``tol``.
+def iterate(
+    inputs: Inputs,
+    tol: float,
+    max_rounds: int,
+    report: Callable[[Record], object] | None = None,
+    begin: State | None = None,
+    immune: Immune | None = None,
+) -> Rounds:
+    """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
     A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
-    estimated error must have come down to `ACCURACY` too.
+    estimated error must have come down to `ACCURACY` too. Rounds set out from zero, or from the state ``begin``; the
+    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced.
     """
-    state, opening_equity = start(inputs), opening_lines(inputs).equity
+    state, opening_equity = start(inputs) if begin is None else begin, opening_lines(inputs).equity
     size = inputs.accounts.platform.size
     called_round, liquidated_round = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     cause = np.zeros(size, dtype=np.int8)
@@ -196,7 +220,7 @@ def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Recor
     steps: list[float] = []
     converged = False
     while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
-        new, made, lost, cleared = step(inputs, state, opening_equity)
+        new, made, lost, cleared = step(inputs, state, opening_equity, immune)
         number = len(records) + 1
         called_round[made.called & (called_round == 0)] = number
         first = (new.liquidated > 0.0) & (liquidated_round == 0)
@@ -204,7 +228,8 @@ def iterate(inputs: Inputs, tol: float, max_rounds: int, report: Callable[[Recor
         steps.append(distance(state, new))
         records.append(_record(inputs, new, made, lost, cleared, steps[-1]))
         state = new
-        converged = settled(steps, tol)
+        consistent = begin is None or len(records) > 1  # a given state's average price may belong to other sales
+        converged = consistent and settled(steps, tol)
         if report is not None:
             report(records[-1])
     return Rounds(state, records, called_round, liquidated_round, cause, converged)
@@ -224,9 +249,9 @@ def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def settle(inputs: Inputs, state: State) -> Outcome:
+def settle(inputs: Inputs, state: State, immune: Immune | None = None) -> Outcome:
     """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
-    sold = sold_on_markets(inputs, state.liquidated)
+    sold = sold_on_markets(inputs, _on_markets(state.liquidated, immune))
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = prices(inputs.markets.price, cleared.log_drop)
     opening = opening_lines(inputs)

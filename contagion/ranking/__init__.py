@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from contagion import holdings
+from contagion.measures import headroom
 from contagion.ranking import rows
+from contagion.ranking.attributed import COLUMNS, attributed, measures, sources
 from contagion.ranking.blame import blame, harm
 from contagion.ranking.crossing import cross_domain
 from contagion.solution import Solution
@@ -15,7 +17,7 @@ __all__ = ["rank"]
 
 
 def rank(solution: Solution) -> pd.DataFrame:
-    """Return nodes, markets and account groups in the order of the loss that they passed on.
+    """Return nodes, markets and account groups in the order of the loss that passes through them, and its sources.
 
     Parameters
     ----------
@@ -25,14 +27,26 @@ def rank(solution: Solution) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: node, market or account group. Accounts are grouped by ``accounts.group`` and platform ("whale @ Aave"),
-        since each platform liquidates by its own rules. Sorted by ``loss_passed_on``, ties by name. USD unless a
-        share; a measure that has no meaning for a type is NaN. With h(m, drop) = sum over accounts of
-        max(0, net opening holdings in m × drop), the loss of those on the losing side:
+        Index: node, market or account group; then the sources. Accounts are grouped by ``accounts.group`` and platform
+        ("whale @ Aave"), since each platform liquidates by its own rules. Sorted by ``throughput``, then
+        ``loss_passed_on``, sources by ``caused``, ties by name. USD unless a share; a measure that has no meaning for a
+        type is NaN. With h(m, drop) = sum over accounts of max(0, net opening holdings in m × drop), the loss of those
+        on the losing side:
 
         ======================  ================================================================================
-        rank                    1 is the entity that passed on most
-        type                    node, market or group
+        rank                    1 is the entity through which most of the loss passes
+        type                    node, market, group or source
+        throughput              How much of the loss passes through it, each time it passes? Exact, by attribution over
+                                the whole cascade (docs/attribution.md). Not what would be avoided without it.
+        throughput_share        The same over the loss; above one where a dollar comes back and passes again.
+        passing_share           Which share of the loss passes it at least once? At most one in long-only systems.
+        amplification           How often does a dollar that reaches it pass it? 1 without feedback.
+        cross_domain_throughput How much of what passes comes from, or goes to, another domain? Each end counts.
+        caused                  What did this source (shock, depth factor, write-off) cause, feedback included? Adds up
+                                to the loss over sources. Not what a smaller shock would have saved.
+        headroom                How far may its price fall alone, from the opening, before somebody must act (market);
+                                how far some price, before an account of the group must? Share of the price; infinite
+                                if no fall does it. Not a distance to a joint fall of several prices.
         loss_passed_on          What did others lose through it? *node*: haircut × liabilities, and loss beyond
                                 them. *market*: h(m, drop_sales + drop_depth). *group*: its share of the selling
                                 pressure and of the depth withdrawn in each market, times what those took from
@@ -61,7 +75,8 @@ def rank(solution: Solution) -> pd.DataFrame:
     Notes
     -----
     Arbitrage carries sales to other venues, x = (diag(D) + L)^-1 Q, so a group's share of the pressure in a market
-    counts what it sold elsewhere. These measures follow one step; attribution follows the whole cascade.
+    counts what it sold elsewhere. Measures from ``loss_passed_on`` on follow one step; those before it the whole
+    cascade.
 
     Examples
     --------
@@ -84,8 +99,28 @@ def rank(solution: Solution) -> pd.DataFrame:
             rows.groups(parts, grouped, traded, blamed, of_groups),
         ]
     )
+    return _ranked(_explained(solution, table))
+
+
+def _explained(solution: Solution, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with what the attribution says, and sources below it; NaN where there is no attribution."""
+    found = attributed(solution)
+    keys = pd.MultiIndex.from_arrays([table["type"], table.index])
+    exact = None if found is None else measures(found).reindex(keys)
+    for place, name in enumerate(COLUMNS, start=1):
+        table.insert(place, name, np.nan if exact is None else exact[name].to_numpy())
+    table.insert(len(COLUMNS) + 1, "caused", np.nan)
+    near = {"market": headroom(solution)["drop"], "group": headroom(solution, by="group")["drop"]}
+    table.insert(len(COLUMNS) + 2, "headroom", pd.concat(near).reindex(keys).to_numpy())
+    if found is None:
+        return table
+    return pd.concat([table, sources(found).reindex(columns=table.columns).astype(table.dtypes.to_dict())])
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     names, kinds = (column.to_numpy(dtype=object) for column in (table.index.to_series(), table["type"]))
-    order = np.lexsort((kinds, names, -table["loss_passed_on"].to_numpy()))
+    amounts = [-table[name].fillna(0.0).to_numpy() for name in ("caused", "loss_passed_on", "throughput")]
+    order = np.lexsort((kinds, names, *amounts, kinds == "source"))
     ranked = table.take(order).rename_axis("name")
     ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
     return ranked

@@ -1,0 +1,163 @@
+"""How systems and solutions look in a notebook: a short summary, and below it the diagram.
+
+Notebooks show one form of an object, and prefer HTML to SVG. So the diagram is part of the HTML; a second method for
+the SVG alone would make IPython paint every picture twice, and store it without showing it. Above a size, the diagram
+is left to `contagion.draw`: nobody who types a name into a cell wants to wait for it.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from contagion import diagram, display
+from contagion.arrays import lower
+from contagion.diagram.money import percent, usd
+from contagion.errors import ContagionError, InputError
+from contagion.kernels.inputs import sum_by
+from contagion.kernels.rounds import opening_lines
+from contagion.scenario import Scenario
+from contagion.solution import Solution
+from contagion.system import System
+from contagion.validate import validate
+
+__all__ = ["LARGE", "solution_html", "system_html"]
+
+LARGE = 500_000
+"""Accounts and positions beyond which no diagram is drawn unasked: about a second of work."""
+
+_TOP = 5
+_SECONDS = 3.0
+
+
+@display.html.register
+def system_html(system: System) -> str:
+    """Return sizes of the tables, assets by platform, and the diagram of exposures; all text is escaped."""
+    sizes = [(table, f"{len(frame):,}") for table, frame in system.tables() if len(frame)]
+    parts = [_table(("table", "rows"), sizes, most=len(sizes))] if sizes else []
+    if _is_large(system):
+        return _page("System", "", parts, _left_out("system"))
+    try:
+        validate(system, Scenario())
+    except InputError as error:
+        count = f"{len(error.problems)} problem{'' if len(error.problems) == 1 else 's'}"
+        return _page("System", f"{count}, listed by contagion.validate(system)", parts, "")
+    if not len(system.accounts):
+        return _page("System", "no accounts", parts, _picture(system))
+    totals, platforms = _assets(system)
+    return _page("System", totals, [*parts, platforms], _picture(system))
+
+
+@display.html.register
+def solution_html(solution: Solution) -> str:
+    """Return the loss and how sure it is, what fell and who lost most, and the diagram of the cascade."""
+    rounds = len(solution.parts.run.records)
+    count = f"{rounds:,} round{'' if rounds == 1 else 's'}"
+    state = f"converged in {count}, residual {solution.residual:.0e}"
+    if not solution.converged:
+        state = f"NOT CONVERGED after {count}: these numbers are not a result"
+    parts = [_totals(solution), _markets(solution.markets), _nodes(solution.nodes)]
+    picture = _left_out("solution") if _is_large(solution.system) else _picture(solution)
+    sold = (
+        f"{int((solution.parts.run.state.liquidated > 0.0).sum()):,} of {len(solution.system.accounts):,} accounts sold"
+    )
+    title = solution.scenario.name or "Solution"
+    return _page(
+        title, f"loss {usd(solution.totals['loss'])} · {sold} · {state}", [part for part in parts if part], picture
+    )
+
+
+def _is_large(system: System) -> bool:
+    return len(system.accounts) + len(system.positions) > LARGE
+
+
+def _assets(system: System) -> tuple[str, str]:
+    """Return assets, debt and equity of all accounts in a line, and by platform as a table."""
+    inputs, labels = lower(system, Scenario())
+    at = opening_lines(inputs)
+    platform, size = inputs.accounts.platform, len(labels.nodes)
+    frame = pd.DataFrame(
+        {name: sum_by(platform, values, size) for name, values in (("assets", at.gross), ("debt", at.debt))}
+        | {"accounts": sum_by(platform, (at.gross >= 0.0).astype(float), size)},
+        index=labels.nodes,
+    )
+    frame = frame[frame["accounts"] > 0.0].sort_values("assets", ascending=False, kind="stable")
+    rows = [
+        (str(name), f"{accounts:,.0f}", usd(assets), usd(debt))
+        for name, accounts, assets, debt in _rows(frame, "accounts", "assets", "debt")
+    ]
+    line = f"{usd(float(at.gross.sum()))} gross assets, {usd(float(at.debt.sum()))} debt at opening prices"
+    return line, _table(("platform", "accounts", "gross assets", "debt"), rows)
+
+
+def _totals(solution: Solution) -> str:
+    rows = [(name.replace("_", " "), usd(value)) for name, value in solution.totals.items() if value]
+    return _table(("total", "USD"), rows, most=len(rows))
+
+
+def _markets(markets: pd.DataFrame) -> str:
+    fell = markets[markets["drop"] > 0.0].sort_values("drop", ascending=False, kind="stable")
+    rows = [(str(name), f"−{percent(drop)}", usd(sold)) for name, drop, sold in _rows(fell, "drop", "sold")]
+    return _table(("market", "price", "sold"), rows)
+
+
+def _nodes(nodes: pd.DataFrame) -> str:
+    hit = nodes[(nodes["loss"] > 0.0) | (nodes["liquidated"] > 0.0)]
+    hit = hit.sort_values(["loss", "liquidated"], ascending=False, kind="stable")
+    rows = [
+        (str(name), usd(loss), percent(haircut), usd(sold))
+        for name, loss, haircut, sold in _rows(hit, "loss", "haircut", "liquidated")
+    ]
+    return _table(("node", "loss", "haircut", "liquidated there"), rows)
+
+
+def _rows(frame: pd.DataFrame, *columns: str) -> Iterable[tuple[Any, ...]]:
+    return zip(frame.index, *(frame[column] for column in columns), strict=True)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], most: int = 0) -> str:
+    """Return a table of the first rows, five if not said otherwise, and how many more there are; nothing for none."""
+    if not rows:
+        return ""
+    shown = rows[: most or _TOP]
+    cells = [_row("th", header), *(_row("td", row) for row in shown)]
+    if len(shown) < len(rows):
+        cells.append(_row("td", [f"… and {len(rows) - len(shown):,} more", *[""] * (len(header) - 1)]))
+    return f'<table style="margin:0">{"".join(cells)}</table>'
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    """Return a row whose first cell is a name and whose others are numbers."""
+    aligned = (
+        f'<{tag} style="text-align:{"right" if at else "left"}">{escape(cell)}</{tag}>' for at, cell in enumerate(cells)
+    )
+    return f"<tr>{''.join(aligned)}</tr>"
+
+
+def _page(title: str, line: str, parts: Sequence[str], picture: str) -> str:
+    head = f"<b>{escape(title)}</b>{': ' if line else ''}{escape(line)}"
+    body = "".join(parts)
+    columns = f'<div style="display:flex;flex-wrap:wrap;gap:2em;align-items:flex-start;margin:.5em 0">{body}</div>'
+    return f"<div>{head}{columns if body else ''}{picture}</div>"
+
+
+def _left_out(name: str) -> str:
+    return f"<div>large, so its diagram is left to <code>contagion.draw({name})</code></div>"
+
+
+def _picture(subject: System | Solution) -> str:
+    """Return the diagram as inline SVG no wider than the notebook; a sentence where it cannot be painted."""
+    with tempfile.TemporaryDirectory(prefix="contagion-") as folder:
+        try:
+            (file,) = diagram.render(diagram.draw(subject), Path(folder) / "picture.svg", seconds=_SECONDS)
+        except ContagionError as error:
+            return f"<div>{escape(str(error))}</div>"
+        text = file.read_text("utf-8")
+    start = text.index("<svg")
+    return re.sub(r"<svg\b", '<svg style="max-width:100%;height:auto"', text[start:], count=1)

@@ -1,0 +1,236 @@
+"""The smallest multiple of a scenario at which the loss jumps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from contagion.errors import InputError
+from contagion.frozen import HandsOutCopies
+from contagion.kernels import State
+from contagion.scenario import Scenario
+from contagion.solve import solve
+from contagion.stress.order import grows_with_multiple, keeps_order
+from contagion.stress.runs import Book, is_finite, under
+from contagion.system import System
+
+__all__ = ["TippingPoint", "tipping_point"]
+
+_STEPS = 20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TippingPoint(HandsOutCopies):
+    """Where the loss jumps as a scenario grows, if it does; made by `tipping_point`.
+
+    Attributes
+    ----------
+    found : bool
+        Whether the loss jumps anywhere; if not, the four figures below are NaN.
+    below, above : float
+        Multiples of the scenario just before and just after the jump, at most the accuracy apart.
+    loss_below, loss_above : float
+        Losses there, USD.
+    jump : float
+        Rise of the loss that counted as a jump, USD.
+    curve : DataFrame
+        Every multiple that was solved, in order: multiple, loss and liquidated (USD), rounds, converged.
+    """
+
+    found: bool
+    below: float
+    above: float
+    loss_below: float
+    loss_above: float
+    jump: float
+    curve: pd.DataFrame = field(repr=False)
+
+    def __repr__(self) -> str:
+        low, high = self.curve["multiple"].iloc[0], self.curve["multiple"].iloc[-1]
+        counted = f"{self.jump:,.2f} USD or more; {len(self.curve)} solves"
+        if not self.found:
+            return f"TippingPoint(none: from {low:g} to {high:g} times the scenario the loss never jumps by {counted})"
+        return (
+            f"TippingPoint(between {self.below:.6g} and {self.above:.6g} times the scenario the loss jumps from "
+            f"{self.loss_below:,.2f} to {self.loss_above:,.2f} USD; a jump is {counted})"
+        )
+
+
+def tipping_point(
+    system: System,
+    scenario: Scenario,
+    low: float = 0.0,
+    high: float = 2.0,
+    accuracy: float = 1e-3,
+    jump: float = 0.1,
+    progress: bool = False,
+) -> TippingPoint:
+    """Return the smallest multiple of a scenario at which the loss jumps.
+
+    How far is this scenario from one that feeds on itself? Multiples are those of `Scenario.scaled`: log drops of
+    shocks grow in proportion. A jump is a rise of the loss by at least ``jump`` times the loss of the scenario itself
+    within ``accuracy``; a loss that is merely steep, as many small accounts in a row make it, counts as a jump as well
+    if it is that steep.
+
+    Parameters
+    ----------
+    system, scenario : System, Scenario
+        Tables and what is imposed on them; checked first.
+    low, high : float
+        Multiples between which to look, 0 ≤ low < high.
+    accuracy : float
+        Largest width of the bracket around the jump.
+    jump : float
+        Share of the loss of the scenario itself (at ``high``, if 1 is not between ``low`` and ``high``, or nothing is
+        lost at 1).
+    progress : bool
+        Whether to show progress on stderr.
+
+    Returns
+    -------
+    TippingPoint
+        ``below`` and ``above`` with the losses on either side, and the whole curve; ``found`` is False if there is no
+        jump.
+
+    Raises
+    ------
+    InputError
+        If system, scenario or arguments are not valid; the message lists every problem.
+
+    Notes
+    -----
+    Twenty equal steps, then bisection wherever the loss rises by a jump, leftmost first. The loss of a long-only
+    system grows with the multiple, so no jump is missed; with shorts one that is undone within a step may be. In
+    long-only systems (and without the two links of ``docs/decisions/0008``, depth factors above one, or a changed
+    arbitrage factor) each solve sets out from the state at the next smaller multiple, which lies below its least fixed
+    point; in all others from zero. A solve that does not converge counts with what it has lost by then, and with an
+    infinite loss where prices leave the range of the arithmetic. Losses jump where the least fixed point is lost in a
+    fold (Motter and Lai 2002; Gai and Kapadia 2010).
+
+    Examples
+    --------
+    An account is closed in full once 0.8 × 10 × price < 7.6, when the price is 5 % down: at the multiple
+    ln(0.95) / ln(0.9) = 0.4868 of a shock of 10 %.
+
+    >>> import pandas as pd
+    >>> import contagion as ct
+    >>> system = ct.System(
+    ...     nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
+    ...     assets=pd.DataFrame({"asset": ["A"]}),
+    ...     markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 2.0}),
+    ...     terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8}),
+    ...     accounts=pd.DataFrame({"account": ["a"], "platform": "x", "cash": -7.6}),
+    ...     positions=pd.DataFrame({"account": ["a"], "asset": "A", "quantity": 10.0}),
+    ... )
+    >>> point = tipping_point(system, ct.Scenario(shocks={"A": 0.1}))
+    >>> point.below < 0.4868 < point.above
+    True
+    """
+    _check(scenario, low, high, accuracy, jump)
+    rows: list[_Row] = []
+    with tqdm(desc="multiples", unit="", disable=not progress) as bar:
+
+        def report(row: _Row) -> None:
+            rows.append(row)
+            bar.update()
+
+        solved = _solver(system, scenario, float(high), report)
+        points: list[_Point] = []
+        for multiple in _grid(float(low), float(high)):
+            points.append(solved(multiple, points[-1].state if points else None))
+        usd = float(jump) * _reference(points)
+        found = _leftmost(points, solved, usd, float(accuracy)) if usd > 0.0 else None
+    below, above = found or (_NOWHERE, _NOWHERE)
+    curve = pd.DataFrame(rows, columns=list(_Row._fields)).sort_values("multiple", ignore_index=True)
+    return TippingPoint(found is not None, below.multiple, above.multiple, below.loss, above.loss, usd, curve)
+
+
+class _Row(NamedTuple):
+    """One multiple in the curve."""
+
+    multiple: float
+    loss: float  # USD
+    liquidated: float  # USD
+    rounds: int
+    converged: bool
+
+
+class _Point(NamedTuple):
+    """One multiple in the search."""
+
+    multiple: float
+    loss: float  # USD, infinite where prices left the range of the arithmetic
+    state: State | None
+
+
+_Solver = Callable[[float, State | None], _Point]
+
+_NOWHERE = _Point(math.nan, math.nan, None)
+
+
+def _solver(system: System, scenario: Scenario, high: float, report: Callable[[_Row], object]) -> _Solver:
+    """Return what solves a multiple, given the state at a smaller one."""
+    largest = scenario.scaled(high)
+    parts = solve(system, largest, max_rounds=1, on_failure="return").parts  # one round: checks, and the arrays
+    book = Book.of(parts)
+    warm = keeps_order(parts.inputs) and grows_with_multiple(scenario, links=not parts.system.arbitrage.empty)
+
+    def solved(multiple: float, milder: State | None) -> _Point:
+        inputs = under(parts.system, parts.labels, parts.inputs, scenario.scaled(multiple))
+        run = book.run(inputs, begin=milder if warm else None)
+        report(_Row(multiple, run.loss, run.liquidated, run.rounds, run.converged))
+        return _Point(multiple, run.loss if math.isfinite(run.loss) else math.inf, run.state)
+
+    return solved
+
+
+def _grid(low: float, high: float) -> list[float]:
+    """Return the multiples of the first pass: equal steps, and the scenario itself."""
+    own = [1.0] if low < 1.0 < high else []
+    grid: list[float] = np.union1d(np.linspace(low, high, _STEPS + 1), own).tolist()
+    return grid
+
+
+def _reference(points: Sequence[_Point]) -> float:
+    """Return the loss that a jump is measured against: of the scenario itself, else of the largest multiple."""
+    own = [point.loss for point in points if point.multiple == 1.0 and 0.0 < point.loss < math.inf]
+    finite = [point.loss for point in points if point.loss < math.inf]
+    return own[0] if own else max(finite[-1:], default=0.0)
+
+
+def _leftmost(points: Sequence[_Point], solved: _Solver, usd: float, accuracy: float) -> tuple[_Point, _Point] | None:
+    """Return the ends of the first interval, as wide as the accuracy at most, over which the loss jumps."""
+    waiting = list(pairwise(points))[::-1]  # a stack with the leftmost interval on top
+    while waiting:
+        left, right = waiting.pop()
+        if not right.loss >= left.loss + usd:
+            continue
+        middle = (left.multiple + right.multiple) / 2.0
+        if right.multiple - left.multiple <= accuracy or not left.multiple < middle < right.multiple:
+            return left, right
+        between = solved(middle, left.state)
+        waiting += [(between, right), (left, between)]
+    return None
+
+
+def _check(scenario: object, low: object, high: object, accuracy: object, jump: object) -> None:
+    problems = []
+    if not isinstance(scenario, Scenario):
+        problems.append(f"scenario is a {type(scenario).__name__}; give the Scenario to multiply")
+    numbers = {"low": low, "high": high, "accuracy": accuracy, "jump": jump}
+    wrong = [name for name, value in numbers.items() if not is_finite(value)]
+    problems += [f"{name} is {numbers[name]!r}; give a finite number" for name in wrong]
+    if not {"low", "high"} & set(wrong) and not 0.0 <= low < high:  # type: ignore[operator]
+        problems.append(f"low is {low!r} and high is {high!r}; give 0 ≤ low < high")
+    for name, least in (("accuracy", "a positive width of the bracket"), ("jump", "a positive share of the loss")):
+        if name not in wrong and not numbers[name] > 0.0:  # type: ignore[operator]
+            problems.append(f"{name} is {numbers[name]!r}; give {least}")
+    if problems:
+        raise InputError(problems, "tipping_point")

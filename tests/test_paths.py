@@ -1,0 +1,101 @@
+"""Contagion paths and walks of solutions: sums, names and channels; the search itself is tested in test_chain."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import contagion as ct
+from contagion.attribution import feedback
+from tests.systems import draw
+from tests.test_attribution import worked_example
+
+
+def test_the_worked_example_has_two_paths_by_hand() -> None:
+    """One market and one group: each source reaches the group through the market, and nothing else is simple."""
+    found = ct.paths(worked_example())
+    assert found["path"].tolist() == [("shock:A", "x:A", "account @ x"), ("depth:x", "x:A", "account @ x")]
+    assert found["usd"].tolist() == pytest.approx([1.5963878107327891, 0.269224736036972], rel=1e-12)
+    assert found["channels"].tolist() == [("own shock", "proceeds"), ("depth", "proceeds")]
+    assert found["rank"].tolist() == [1, 2]
+    # the market passes T = 2.6732 of which 1.8656 ends in the group at once, so it sees each dollar 1.4329 times
+    passed = 0.2058639 * 6.3521306 + 0.1551914 * 8.7995399
+    assert found["gain"].iloc[0] == pytest.approx(passed / 1.8656125, rel=1e-6)
+    assert found.attrs["unlisted"] == pytest.approx(0.0, abs=1e-12)
+    assert found.attrs["proven"] == 2
+
+
+@pytest.mark.parametrize("shorts", [True, False])
+def test_listed_and_unlisted_are_the_target(shorts: bool) -> None:
+    for seed in range(30):
+        found = ct.attribute(ct.solve(*draw(seed, shorts), on_failure="return"))
+        for table in (ct.paths(found, k=7), ct.walks(found, k=7)):
+            whole = float(table["usd"].sum()) + table.attrs["unlisted"]
+            scale = max(found.total, float(found.edges["usd"].abs().sum()), 1e-9)
+            assert whole == pytest.approx(found.total, abs=1e-9 * scale), seed
+            assert len(table) <= 7
+            if not shorts:
+                assert (table["usd"].diff().dropna() <= 1e-12 * found.total).all(), seed
+                assert table.attrs["proven"] == len(table), seed
+
+
+def test_paths_follow_edges_and_are_simple() -> None:
+    for seed in range(15):
+        found = ct.attribute(ct.solve(*draw(seed, shorts=False)))
+        steps = set(zip(found.edges["cause"], found.edges["effect"], found.edges["channel"], strict=True))
+        for row in ct.paths(found, k=25).to_dict("records"):
+            path, channels = row["path"], row["channels"]
+            assert len(set(path)) == len(path)
+            assert path[0] in found.sources.index
+            assert set(zip(path[:-1], path[1:], channels, strict=True)) <= steps
+            assert row["gain"] == pytest.approx(np.prod(row["gains"]), rel=1e-12)
+            assert min(row["gains"]) >= 1.0 - 1e-12
+
+
+def test_paths_to_a_price() -> None:
+    for seed in range(10):
+        solution = ct.solve(*draw(seed, shorts=False))
+        market = str(solution.markets["drop"].idxmax())
+        found = ct.paths(solution, k=50, target=f"price:{market}")
+        whole = found["drop"].sum() + found.attrs["unlisted"]
+        assert whole == pytest.approx(solution.markets["drop"].max(), rel=1e-9)
+        assert {path[-1] for path in found["path"]} == ({market} if len(found) else set())
+        assert len(found) or solution.markets["drop"].max() == 0.0
+
+
+def test_groups_are_made_of_any_columns() -> None:
+    solution = ct.solve(*draw(3, shorts=False))
+    for by, some in ((("account",), "acc0"), (("platform",), "ex0"), (("account", "platform"), "acc0 @ ex0")):
+        found = ct.attribute(solution)
+        assert some in found.entities(by).names, by
+        table = ct.paths(found, k=5, by=by)
+        assert table["share"].sum() + table.attrs["unlisted_share"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_feedback_is_one_where_nothing_returns() -> None:
+    system, scenarios = ct.datasets.load("october_2025")
+    table = feedback(ct.attribute(ct.solve(system, scenarios["mild"])))
+    holders = table.loc[["spot holder @ Binance", "spot holder @ OKX"], "amplification"]
+    assert holders.tolist() == [1.0, 1.0]
+
+
+def test_nothing_happened_and_there_are_no_paths() -> None:
+    system, _ = ct.generate.system(accounts=50)
+    for table in (ct.paths(ct.solve(system)), ct.walks(ct.solve(system))):
+        assert table.empty
+        assert {"rank", "share", "usd", "path", "channels"} <= set(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"k": 0}, "k is 0; give a whole number"),
+        ({"by": ("grup",)}, "did you mean 'group'"),
+        ({"by": ()}, "by is empty"),
+        ({"target": "profit"}, "give 'loss'"),
+        ({"solved": 3}, "solved is a int"),
+    ],
+)
+def test_wrong_arguments(arguments: Any, message: str) -> None:
+    with pytest.raises(ct.InputError, match=message):
+        ct.paths(**{"solved": worked_example(), **arguments})
