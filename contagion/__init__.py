@@ -1,6 +1,6 @@
 """Systemic risk on exposure graphs: who takes down whom, through what, and what would have stopped it.
 
-Load a system and its scenarios, solve one to its fixed point, rank what it hurts:
+Load a system and its scenarios, solve one to its fixed point, rank what its loss passed through, ask where it came from:
 
 >>> import contagion as ct
 >>> system, scenarios = ct.datasets.load("loop_lending")
@@ -10,23 +10,36 @@ True
 >>> ranking = ct.rank(solution)
 >>> ranking.columns[0]
 'rank'
+>>> ct.attribute(solution).sources.index[0]
+'shock:USDe'
+
+Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_leverage``) need the extra ``charts`` and
+load matplotlib when they are first asked for.
 """
 
+from typing import Any
+
 from contagion import datasets, generate
-from contagion.attribution import Attribution, attribute, paths, walks
+from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
+from contagion.attribution import Attribution, attribute, paths, provenance, walks
+from contagion.compare import Comparison, compare
 from contagion.diagram import draw, render
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.io import read_system, write_system
+from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from contagion.ranking import rank
 from contagion.review import review
 from contagion.scenario import Override, Scenario, read_scenario
 from contagion.solution import Solution
 from contagion.solve import solve
+from contagion.stress import TippingPoint, avoided_if_immune, collateral_curve, impact_if_failed, tipping_point
 from contagion.system import System
+from contagion.timeline import Timeline, timeline
 from contagion.validate import validate
 
 __all__ = [
     "Attribution",
+    "Comparison",
     "ContagionError",
     "InputError",
     "NotConverged",
@@ -34,18 +47,47 @@ __all__ = [
     "Scenario",
     "Solution",
     "System",
+    "Timeline",
+    "TippingPoint",
     "attribute",
+    "avoided_if_immune",
+    "collateral_curve",
+    "compare",
     "datasets",
+    "debt_at_risk",
     "draw",
     "generate",
+    "headroom",
+    "impact_if_failed",
+    "leverage_distribution",
     "paths",
+    "provenance",
     "rank",
     "read_scenario",
     "read_system",
     "render",
     "review",
+    "run_coverage",
     "solve",
+    "timeline",
+    "tipping_point",
     "validate",
+    "value_locked",
     "walks",
     "write_system",
 ]
+
+_CHARTS = ("draw_collateral_curve", "draw_leverage", "draw_timeline", "draw_tipping")
+
+
+def __getattr__(name: str) -> Any:
+    """Load charts, and matplotlib with them, when one is first asked for."""
+    if name not in _CHARTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from contagion import charts
+
+    return getattr(charts, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_CHARTS])

@@ -59,8 +59,8 @@ class Comparison(HandsOutCopies):
     names: tuple[str, str]
 
     def __repr__(self) -> str:
-        before, after, change = (float(self.totals.loc["loss", name]) for name in ("usd_a", "usd_b", "change"))
-        head = f"{self.names[0]} → {self.names[1]}: loss {usd(before)} → {usd(after)} ({_signed(change)})"
+        before, after = (self.totals[name].to_dict()["loss"] for name in ("usd_a", "usd_b"))
+        head = f"{self.names[0]} → {self.names[1]}: loss {usd(before)} → {usd(after)} ({_signed(after - before)})"
         told = [
             ("sources", _money(self.sources)),
             ("channels", _money(self.channels)),

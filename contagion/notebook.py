@@ -18,10 +18,10 @@ import pandas as pd
 
 from contagion import diagram, display
 from contagion.arrays import lower
-from contagion.diagram.money import percent, usd
 from contagion.errors import ContagionError, InputError
 from contagion.kernels.inputs import sum_by
 from contagion.kernels.rounds import opening_lines
+from contagion.money import percent, usd
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System

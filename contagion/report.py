@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import math
 import platform
@@ -13,29 +14,43 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from contagion import diagram
+from contagion.attribution import Attribution, attribute, paths
+from contagion.compare import Comparison
 from contagion.io import write_atomically
 from contagion.ranking import rank
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 
-__all__ = ["record", "versions", "write_report", "write_table"]
+__all__ = [
+    "record",
+    "versions",
+    "write_attribution",
+    "write_chart",
+    "write_comparison",
+    "write_report",
+    "write_table",
+]
 
+_FORMATS = ("svg", "png")
+_PATHS = 50
 _PACKAGES = ("contagion", "numpy", "scipy", "pandas", "networkx", "graphviz", "pygraphviz")
 
 
 def write_report(solution: Solution, folder: str | Path, progress: bool = False) -> list[Path]:
-    """Return the files written: the solution's tables, its ranking, two diagrams and ``run.json``.
+    """Return the files written: tables of the solution and its attribution, the ranking, pictures and ``run.json``.
 
     Files are replaced one by one and never half-written; the same input writes the same bytes.
 
     Parameters
     ----------
     solution : Solution
-        Solved scenario; a result that has not converged is marked as such in ``run.json``.
+        Solved scenario; a result that has not converged is marked as such in ``run.json``. Where prices are beyond all
+        numbers there is no attribution.
     folder : str or Path
         Where to write; made if it is not there.
     progress : bool
@@ -44,11 +59,44 @@ def write_report(solution: Solution, folder: str | Path, progress: bool = False)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = [write_table(table(), folder / f"{name}.csv") for name, table in _shown(_tables(solution), progress)]
-    written += diagram.render(diagram.draw(solution), folder / "cascade", ("svg", "png"))
-    written += diagram.render(diagram.draw(solution.system), folder / "exposures", ("svg", "png"))
+    written += diagram.render(diagram.draw(solution), folder / "cascade", _FORMATS)
+    written += diagram.render(diagram.draw(solution.system), folder / "exposures", _FORMATS)
+    if np.isfinite(solution.markets["price"]).all():
+        written += write_attribution(attribute(solution), folder)
+    written += write_chart("draw_timeline", solution, folder / "timeline")
     path = folder / "run.json"
     write_atomically(path, (json.dumps(record(solution), indent=2, allow_nan=False) + "\n").encode())
     return [*written, path]
+
+
+def write_attribution(found: Attribution, folder: str | Path) -> list[Path]:
+    """Return the files written: sources, channels, transmission, edges, throughput, paths, and a picture of the paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {name: getattr(found, name) for name in ("sources", "channels", "transmission", "throughput")}
+    listed = paths(found, k=_PATHS).drop(columns="gains")
+    for name in ("path", "channels"):
+        listed[name] = listed[name].map(" → ".join)
+    tables |= {"edges": found.edges.rename_axis("row"), "paths": listed.set_index("rank")}
+    written = [write_table(table, folder / f"{name}.csv") for name, table in tables.items()]
+    return written + diagram.render(diagram.draw_paths(found), folder / "paths", _FORMATS)
+
+
+def write_comparison(found: Comparison, folder: str | Path) -> list[Path]:
+    """Return the files written, one for each table of a comparison."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("totals", "markets", "nodes", "groups", "sources", "channels", "paths")
+    return [write_table(getattr(found, name), folder / f"{name}.csv") for name in names]
+
+
+def write_chart(name: str, subject: object, path: Path) -> list[Path]:
+    """Return the files of a chart by the name of its function; none where matplotlib, an extra, is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return []
+    from contagion import charts
+
+    return charts.save(getattr(charts, name)(subject), path)
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> Path:

@@ -13,7 +13,7 @@ from contagion.attribution.best_first import Found
 from contagion.attribution.chain import Chain, first_passage, gains
 from contagion.attribution.loop_erased import Paths, loop_erased_paths
 from contagion.attribution.merging import merge_vanishing
-from contagion.attribution.walks import best_first_walks, walks
+from contagion.attribution.plain_walks import best_first_walks, walks
 from contagion.kernels.inputs import Floats
 
 EVERY = 1_000_000
@@ -303,9 +303,11 @@ def test_merging_in_random_hedged_chains_keeps_the_target(seed: int) -> None:
 
 
 def test_sources_that_cancel_leave_nothing() -> None:
-    flow = np.array([[0.0, 5.0], [0.0, 0.0]])
-    found = loop_erased_paths(chain_of(flow, np.array([-5.0, 5.0])), 3)
-    assert (found.paths, found.listed, found.rest, found.into.tolist()) == ((), 0.0, 0.0, [-1, -1])
+    flow = np.zeros((3, 3))
+    flow[2, 0], flow[2, 1] = 0.1, 0.2
+    chain = Chain(sparse.csr_array(flow), np.array([0.1, 0.2, -0.3]), np.zeros(3))  # 0.2 − 0.3 + 0.1 is 3e-17 in floats
+    found = loop_erased_paths(chain, 3)
+    assert (found.paths, found.listed, found.rest, found.into.tolist()) == ((), 0.0, 0.0, [-1, -1, -1])
 
 
 def test_a_chain_without_entities_or_flow_has_no_paths() -> None:
@@ -464,3 +466,12 @@ def test_hundreds_of_entities_are_searched(hubs: int) -> None:
     assert found.proven == len(found.paths) == 50
     assert found.listed + found.rest == pytest.approx(1.0, rel=1e-12)
     assert loop_erased_paths(chain, 20).paths == found.paths[:20]
+
+
+def test_a_loop_whose_flows_cancel_is_said_to_be_singular() -> None:
+    chain = chain_of(
+        np.array([[0.0, 4.0], [10.0, 0.0]]), np.array([1.0, -2.0])
+    )  # shares 2 and 1/2: a dollar never ends
+    assert chain.sink.tolist() == [-5.0, 4.0]
+    with pytest.raises(np.linalg.LinAlgError, match="cancel in a loop"):
+        loop_erased_paths(chain, 3)

@@ -25,6 +25,7 @@ from contagion.charts.labels import spread
 from contagion.charts.page import _percent, _usd
 from contagion.charts.style import COLOURS, assigned, legible
 from contagion.measures import leverage_distribution
+from contagion.stress import collateral_curve, tipping_point
 from contagion.timeline import timeline
 from tests.systems import draw as random_system
 
@@ -210,6 +211,21 @@ def test_tipping_draws_both_sides_and_no_line_across() -> None:
     assert min(np.asarray(drawn[1].get_xdata())) == given.above
 
 
+def test_tipping_marks_what_did_not_converge_and_what_is_beyond_all_numbers() -> None:
+    given = tip()
+    frame = given.curve.assign(converged=given.curve["multiple"] < 1.5)
+    frame.loc[frame["multiple"] > 1.9, "loss"] = math.inf
+    figure = draw_tipping(given._replace(curve=frame))
+    circles = lines(figure.axes[0])["not converged"]
+    np.testing.assert_array_equal(circles.get_xdata(), frame.loc[~frame["converged"], "multiple"])
+    assert f"Open circles: {len(circles.get_xdata())} of {len(frame)} solves have not converged." in words(figure)
+    check_readable(figure)
+    gone = frame.assign(loss=np.where(frame["multiple"] <= given.below, frame["loss"], math.inf))
+    beyond = draw_tipping(given._replace(curve=gone, loss_above=math.inf))
+    assert "+$∞" in words(beyond)
+    check_readable(beyond)
+
+
 def test_tipping_says_when_there_is_none_and_marks_the_scenario_between_solves() -> None:
     figure = draw_tipping(smooth())
     assert figure.get_label() == "No tipping point"
@@ -228,6 +244,25 @@ def test_collateral_curve_shows_both_lines_and_the_gap(peak: float) -> None:
     (gap,) = figure.axes[0].collections
     assert gap.get_label() == "feedback"
     assert "by feedback" in words(figure)
+
+
+def test_collateral_curve_breaks_where_no_fixed_point_was_found() -> None:
+    frame = curve(0.3)
+    frame.loc[frame.index > 0.41, "with_feedback"] = np.nan
+    figure = draw_collateral_curve(frame, "ETH")
+    assert "No fixed point was found at 5 of 26 drops, from 42% on." in words(figure)
+    assert "+$4bn by feedback" in words(figure)
+    check_readable(figure)
+    nowhere = draw_collateral_curve(frame.assign(with_feedback=np.nan))
+    assert "in the first round" in words(nowhere)
+    check_readable(nowhere)
+
+
+def test_charts_take_what_stress_returns() -> None:
+    system, scenarios = ct.datasets.load("loop_lending")
+    point = tipping_point(system, scenarios["thin_exit"])
+    check_readable(draw_tipping(point))
+    check_readable(draw_collateral_curve(collateral_curve(system, "USDe"), "USDe"))
 
 
 def test_collateral_curve_without_feedback_says_so() -> None:
@@ -269,7 +304,7 @@ def test_leverage_of_a_system_has_one_bar_a_class() -> None:
 def test_files_are_the_same_bytes_whatever_the_settings(tmp_path: Path) -> None:
     first = save(draw_tipping(tip()), tmp_path / "a" / "chart")
     assert [file.name for file in first] == ["chart.svg", "chart.png"]
-    odd = {
+    odd: Any = {
         "axes.facecolor": "black",
         "svg.fonttype": "none",
         "svg.hashsalt": "x",

@@ -12,6 +12,7 @@ from rich.console import Console
 
 import contagion as ct
 from contagion import cli
+from contagion.cli.console import NARROWEST, SHOWN, as_table, ranking_formats, terminal
 
 SCENARIO = 'name = "a fall"\n[shocks]\nA = 0.1\n[depth]\nx = 0.5\n'
 
@@ -92,12 +93,43 @@ def test_check_of_a_scenario_with_an_unknown_name(folder: Path) -> None:
 def test_rank_and_draw(folder: Path) -> None:
     done = run("rank", folder / "tables", folder / "fall.toml", "--out", "ranking.csv", "--top", 1, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "and 3 more" in done.stdout
-    assert pd.read_csv(folder / "ranking.csv")["rank"].tolist() == [1, 2, 3, 4]
+    assert "and 4 more" in done.stdout
+    assert pd.read_csv(folder / "ranking.csv")["rank"].tolist() == [1, 2, 3, 4, 5]
     for arguments in (["tables"], ["tables", "fall.toml", "--out", "cascade"]):
         drawn = run("draw", *arguments, cwd=folder)
         assert (drawn.returncode, drawn.stderr) == (0, "")
         assert all((folder / line).stat().st_size > 1000 for line in drawn.stdout.split())
+
+
+def test_explain_says_where_the_loss_came_from(folder: Path) -> None:
+    done = run("explain", folder / "tables", folder / "fall.toml", "--out", folder / "why")
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in ("shock:A", "own shock", "shock:A → x:A → whale @ x", "on other paths", "ρ ="):
+        assert said in done.stdout
+    written = {file.name for file in (folder / "why").iterdir()}
+    tables = {"sources", "channels", "transmission", "throughput", "edges", "paths"}
+    assert {f"{name}.csv" for name in tables} | {"paths.svg", "paths.png"} == written
+    assert pd.read_csv(folder / "why" / "sources.csv")["share"].sum() == pytest.approx(1.0, abs=1e-12)
+    done = run("explain", folder / "tables", folder / "fall.toml", "--target", "price:x:B")
+    assert done.returncode == 1
+    assert "'x:B' is not a market" in done.stderr
+
+
+def test_tip_finds_the_multiple(folder: Path) -> None:
+    done = run("tip", folder / "tables", folder / "fall.toml", "--out", folder / "tip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "TippingPoint" in done.stdout
+    assert {file.name for file in (folder / "tip").iterdir()} == {"tipping.csv", "tipping.svg", "tipping.png"}
+
+
+def test_compare_says_what_changes(folder: Path) -> None:
+    (folder / "mild.toml").write_text('name = "mild"\n[shocks]\nA = 0.01\n', "utf-8")
+    done = run("compare", folder / "tables", folder / "mild.toml", folder / "fall.toml", "--out", folder / "both")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "loss" in done.stdout
+    assert "mild →" in done.stdout
+    assert "whale @ x" in done.stdout
+    assert len(pd.read_csv(folder / "both" / "groups.csv")) == 1
 
 
 def test_demo_of_a_small_dataset(tmp_path: Path) -> None:
@@ -144,7 +176,7 @@ def test_without_a_fixed_point_the_exit_code_is_three(
     )
     with pytest.raises(SystemExit) as caught:
         cli.main()
-    assert caught.value.code == cli.NOT_CONVERGED == 3
+    assert caught.value.code == 3
     captured = capsys.readouterr()
     assert "NOT CONVERGED" in captured.out
     assert "not a result" in captured.err
@@ -169,27 +201,27 @@ def test_a_terminal_of_80_columns_shows_every_number_in_full() -> None:
     system, scenario = ct.generate.system(accounts=300, assets=5, seed=1)
     ranking = ct.rank(ct.solve(system, scenario)).head(20)
     for width in (80, 140):
-        columns = cli._columns(width)
+        formats = ranking_formats(width)
         console = Console(width=width, force_terminal=True, color_system=None)
         with console.capture() as captured:
-            console.print(cli._table(ranking.rename(lambda name: name * 9), columns))
+            console.print(as_table(ranking.rename(lambda name: name * 9), formats))
         lines = captured.get().splitlines()
         assert max(map(len, lines)) <= width
         assert all("…" in line for line in lines[2:])
-        for line, values in zip(lines[2:], ranking[list(columns)].itertuples(index=False), strict=True):
-            cells = ["" if pd.isna(v) else cli._SHOWN[c](v) for c, v in zip(columns, values, strict=True)]
+        for line, values in zip(lines[2:], ranking[list(formats)].itertuples(index=False), strict=True):
+            cells = ["" if pd.isna(v) else write(v) for write, v in zip(formats.values(), values, strict=True)]
             assert line.split("…")[1].split() == [word for word in cells if word]
-    assert len(cli._columns(80)) == 6
-    assert len(cli._columns(140)) == len(cli._SHOWN)
+    assert len(ranking_formats(80)) == 6
+    assert len(ranking_formats(140)) == len(SHOWN)
 
 
 def test_what_is_piped_is_wide_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert cli._console().width >= 140
+    assert terminal().width >= 140
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert cli._console().width == 80
+    assert terminal().width == 80
     monkeypatch.setenv("COLUMNS", "20")
-    assert cli._console().width == cli._NARROWEST
+    assert terminal().width == NARROWEST
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ from contagion.diagram.columns import by_round, split
 from contagion.diagram.exposures import exposures
 from contagion.diagram.fold import fold
 from contagion.diagram.layout import arrange
-from contagion.diagram.money import percent, usd
 from contagion.diagram.picture import SUMS, Picture
 from contagion.diagram.style import CHANNELS, RAMP, fill
+from contagion.money import percent, usd
 from tests.systems import draw as random_system
 from tests.systems import loose
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import contagion as ct
-from contagion.diagram.money import usd
+from contagion.money import usd
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"

@@ -15,7 +15,7 @@ from tests.systems import loose, to_scenario, to_system
 
 INF = math.inf
 ALL = "all platforms"
-SEEDS = range(40)
+SEEDS = range(24)
 
 
 def drawn(seed: int) -> tuple[oracle.Tables, ct.System, ct.Scenario]:
@@ -334,7 +334,7 @@ def test_a_floor_above_the_fall_takes_any_sale_and_no_depth_takes_none() -> None
     high = two_accounts().with_table("markets", markets.assign(floor=0.96))
     assert run_coverage(high).loc["loan @ desk", "coverage"] == INF
     empty = two_accounts().with_table("markets", markets.assign(depth=[0.0, INF]))
-    assert run_coverage(empty).loc["loan @ desk", ["coverage", "drop"]].tolist() == [0.0, pytest.approx(0.9)]
+    assert loose(run_coverage(empty)).loc["loan @ desk", ["coverage", "drop"]].tolist() == [0.0, pytest.approx(0.9)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -408,11 +408,11 @@ def test_an_empty_system_has_empty_measures(measure: Any) -> None:
     [
         (lambda _: headroom(loose("x")), "give a System or a Solution"),
         (lambda s: headroom(s, opening=False), "only an opening"),
-        (lambda s: headroom(s, by="venue"), "'market', 'asset' or 'group'"),
+        (lambda s: headroom(s, by=loose("venue")), "'market', 'asset' or 'group'"),
         (lambda s: leverage_distribution(s, bins=(3.0, 2.0)), "numbers that rise"),
-        (lambda s: leverage_distribution(s, bins=("x",)), "numbers that rise"),
+        (lambda s: leverage_distribution(s, bins=loose(("x",))), "numbers that rise"),
         (lambda s: debt_at_risk(s, within=(1.2,)), "between 0 and 1"),
-        (lambda s: debt_at_risk(s, within=None), "between 0 and 1"),
+        (lambda s: debt_at_risk(s, within=loose(None)), "between 0 and 1"),
         (lambda s: run_coverage(s, fall=0.0), "between 0 and 1"),
         (lambda s: value_locked(s, opening=False), "only an opening"),
     ],

@@ -188,3 +188,60 @@ def test_overrides_are_a_sequence(given: Any, message: str) -> None:
 
 def test_no_overrides_may_be_none() -> None:
     assert Scenario(overrides=None) == Scenario()  # type: ignore[arg-type]
+
+
+FULL = Scenario(
+    shocks={"BTC": 0.1, "ETH": 0.0},
+    depth={"Binance": 0.5, "Bybit": 1.5, "OKX": 0.0},
+    arbitrage=0.25,
+    losses={"fund": 1e6},
+    overrides=(Override("nodes", {"node": "fund"}, {"buffer": 1.0}),),
+    name="all",
+)
+
+
+def test_scaled_by_hand() -> None:
+    twice, half = FULL.scaled(2), FULL.scaled(0.5)
+    assert twice.shocks == pytest.approx({"BTC": 0.19, "ETH": 0.0}, rel=1e-14)
+    assert half.shocks["BTC"] == pytest.approx(1 - math.sqrt(0.9), rel=1e-14)
+    assert twice.depth == {"Binance": 0.25, "Bybit": 2.25, "OKX": 0.0}
+    assert half.depth["Bybit"] == pytest.approx(math.sqrt(1.5), rel=1e-15)
+    assert (twice.arbitrage, half.arbitrage) == (0.0625, 0.5)
+    assert (twice.losses["fund"], half.losses["fund"]) == (2e6, 5e5)
+    assert twice.overrides == FULL.overrides
+    assert twice.name == "all"
+
+
+def test_scaled_by_one_is_the_scenario_and_by_zero_nothing() -> None:
+    assert FULL.scaled(1) == FULL
+    nothing = FULL.scaled(0.0)
+    assert set(nothing.shocks.values()) == set(nothing.losses.values()) == {0.0}
+    assert math.copysign(1.0, nothing.shocks["BTC"]) == 1.0
+    assert set(nothing.depth.values()) == {nothing.arbitrage} == {1.0}
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.3, 2.0), (3.0, 0.25), (1.7, 1.7)])
+def test_scaled_twice_is_scaled_by_the_product(first: float, second: float) -> None:
+    one, two = FULL.scaled(first).scaled(second), FULL.scaled(first * second)
+    for part in ("shocks", "depth", "losses"):
+        assert getattr(one, part) == pytest.approx(getattr(two, part), rel=1e-13)
+    assert one.arbitrage == pytest.approx(two.arbitrage, rel=1e-13)
+
+
+def test_a_drop_scaled_stays_below_one() -> None:
+    assert 0.99 < Scenario(shocks={"BTC": 0.99}).scaled(1000.0).shocks["BTC"] < 1.0
+
+
+@pytest.mark.parametrize("multiple", [-0.1, math.nan, math.inf, "2", None, True])
+def test_a_bad_multiple_is_named(multiple: Any) -> None:
+    with pytest.raises(InputError, match=r"multiple is .*; give a finite number of at least 0"):
+        FULL.scaled(multiple)
+
+
+def test_what_cannot_be_scaled_is_listed() -> None:
+    wrong = Scenario(shocks={"a": 1.0, "b": -0.1, "c": 0.1}, depth={"x": -1.0, "y": 10.0}, arbitrage=math.inf)
+    with pytest.raises(InputError) as caught:
+        wrong.scaled(400)
+    named = [problem.split(" is ")[0] for problem in caught.value.problems]
+    subjects = ["shocks of 'a'", "shocks of 'b'", "depth of 'x'", "depth of 'y'", "arbitrage"]
+    assert named == [f"scenario: {subject}" for subject in subjects]

@@ -178,8 +178,8 @@ def test_the_heaviest_market_is_that_of_plain_loops(seed: int) -> None:
 
 def test_funding_is_laid_at_the_door_of_those_who_called() -> None:
     """A loan on A calls, a loan on B at another platform sells: the market that weighed most is A's."""
-    nodes = [{"node": "desk", "call_level": 1.2, "target_level": 1.3}, {"node": "vault"}]
-    positions = []
+    nodes: list[dict[str, Any]] = [{"node": "desk", "call_level": 1.2, "target_level": 1.3}, {"node": "vault"}]
+    positions: list[dict[str, Any]] = []
     for name, asset, debt in (("caller", "A", 600.0), ("giver", "B", 300.0)):
         positions.append({"account": name, "asset": asset, "side": "collateral", "quantity": 10.0})
         positions.append({"account": name, "asset": "USD", "side": "debt", "quantity": debt})

@@ -139,7 +139,11 @@ def _by_entity(walk: Moves, values: Floats, otherwise: float) -> Floats:
 
 
 def _factor(move: sparse.csc_array) -> Any:
-    """Return the LU factors of I − P."""
+    """Return the LU factors of I − P.
+
+    Rows and columns are ordered by the pattern of P + P': groups are eliminated before the few markets that all of them
+    share. The usual order, by that of P'P, would fill the factors with a block as large as the groups of one market.
+    """
     from scipy import sparse
     from scipy.sparse import linalg
 
@@ -148,7 +152,7 @@ def _factor(move: sparse.csc_array) -> Any:
         sparse.csc_array(sparse.eye_array(size, format="csc") - move) if size else sparse.eye_array(1, format="csc")
     )
     try:
-        return linalg.splu(matrix)
+        return linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A")
     except RuntimeError as error:
         raise np.linalg.LinAlgError("I − P is singular: flows of both signs cancel in a loop") from error
 

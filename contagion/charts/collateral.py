@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from contagion.charts.labels import Label, at_ends, near
+from contagion.charts.labels import BETWEEN, Label, at_ends, near
 from contagion.charts.page import Words, caption, numbers, opened
 from contagion.charts.style import COLOURS
-from contagion.diagram.money import percent, usd
 from contagion.errors import InputError
 from contagion.kernels.inputs import Floats
+from contagion.money import percent, usd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,11 @@ def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
     widest = int(np.argmax(np.nan_to_num(full - first)))
     gap, at = float(full[widest] - first[widest]), float(drop[widest])
     ends = _ends(first, full)
-    words = Words(f"What a fall of {asset or 'one asset'} would liquidate", _summary(gap, at, float(first[widest])), _lost(drop, full))
+    words = Words(
+        f"What a fall of {asset or 'one asset'} would liquidate",
+        _summary(gap, at, float(first[widest])),
+        _lost(drop, full),
+    )
     with opened(words, labels=[label.words for label in ends]) as page:
         axes = page.panels[0]
         axes.fill_between(drop, first, full, color=_FEEDBACK, alpha=0.15, linewidth=0, label="feedback")
@@ -71,8 +75,8 @@ def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
         at_ends(axes, ends)
         if gap > _WIDER * float(np.nan_to_num(full[-1] - first[-1])):
             axes.plot([at, at], [first[widest], full[widest]], color=_FEEDBACK, linewidth=1.0, label="_gap")
-            middle = float(first[widest] + full[widest]) / 2.0
-            near(axes, f"+{usd(gap)} by feedback", (at, middle), _FEEDBACK, [])
+            beside = [(at, float(first[widest]) + share * gap) for share in BETWEEN]
+            near(axes, f"+{usd(gap)} by feedback", beside, _FEEDBACK, [])
     return page.figure
 
 
@@ -95,7 +99,11 @@ def _ends(first: Floats, full: Floats) -> list[Label]:
 def _lost(drop: Floats, full: Floats) -> str:
     """Return where the rounds found no fixed point."""
     lost = drop[np.isnan(full)]
-    return f"No fixed point was found at {lost.size} of {drop.size} drops, from {percent(lost[0])} on." if lost.size else ""
+    return (
+        f"No fixed point was found at {lost.size} of {drop.size} drops, from {percent(lost[0])} on."
+        if lost.size
+        else ""
+    )
 
 
 def _checked(curve: pd.DataFrame) -> tuple[Floats, Floats]:

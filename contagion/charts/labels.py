@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-__all__ = ["Label", "at_ends", "near", "room", "spread"]
+__all__ = ["BETWEEN", "Label", "at_ends", "near", "room", "spread"]
 
 POINTS = 8.5
+
+BETWEEN = (0.5, 0.65, 0.35, 0.8, 0.2)
+"""Where along a gap its label may stand, the best place first."""
+
 _LINE = 1.3  # height of a line of text, in font sizes
 _DISTANCES = (8.0, 20.0, 40.0, 70.0, 110.0, 160.0)  # points between a point and its words
 _CLOSE = 12.0  # pixels around a point that may be full of the line it is on
@@ -110,18 +114,17 @@ def at_ends(axes: Axes, labels: Sequence[Label]) -> list[Text]:
     return texts
 
 
-def near(axes: Axes, words: str, point: tuple[float, float], colour: str, taken: list[Bbox]) -> Text:
-    """Return a text beside a point of a panel, where it covers no line and none of the boxes ``taken``.
+def near(axes: Axes, words: str, points: Sequence[tuple[float, float]], colour: str, taken: list[Bbox]) -> Text:
+    """Return a text beside one of the points of a panel, where it covers no line and none of the boxes ``taken``.
 
     Its own box is added to those. Where it must stand off, a line ties it to the point.
     """
     figure: Any = axes.figure
     renderer = figure.canvas.get_renderer()
     inside, drawn = axes.get_window_extent(renderer), _drawn(axes)
-    at = axes.transData.transform(point)
     text = axes.annotate(
         words,
-        point,
+        points[0],
         xytext=(0, 0),
         textcoords="offset points",
         size=9.0,
@@ -129,16 +132,16 @@ def near(axes: Axes, words: str, point: tuple[float, float], colour: str, taken:
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 4},
     )
-    places = [(distance, dx, dy) for distance in _DISTANCES for dx, dy in _directions(distance)]
+    places = [(distance, *place) for distance in _DISTANCES for place in product(points, _directions(distance))]
     scores = []
-    for _, dx, dy in places:
-        _move(text, dx, dy)
+    for _, point, shift in places:
+        _move(text, point, shift)
         box = _box(text, renderer).padded(4.0)
-        scores.append(_badness(box, at, inside, drawn, taken))
+        scores.append(_badness(box, axes.transData.transform(point), inside, drawn, taken))
         if scores[-1] == 0.0:
             break
-    distance, dx, dy = places[int(np.argmin(scores))]
-    _move(text, dx, dy)
+    distance, point, shift = places[int(np.argmin(scores))]
+    _move(text, point, shift)
     if distance == _DISTANCES[0] and text.arrow_patch is not None:
         text.arrow_patch.set_visible(False)
     taken.append(_box(text, renderer).padded(2.0))
@@ -169,7 +172,9 @@ def _directions(distance: float) -> list[tuple[float, float]]:
     ]
 
 
-def _move(text: Any, dx: float, dy: float) -> None:
+def _move(text: Any, point: tuple[float, float], shift: tuple[float, float]) -> None:
+    dx, dy = shift
+    text.xy = point
     text.set_position((dx, dy))
     text.set_ha("left" if dx > 0 else "right" if dx < 0 else "center")
     text.set_va("bottom" if dy > 0 else "top" if dy < 0 else "center")

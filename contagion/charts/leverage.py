@@ -10,8 +10,8 @@ import pandas as pd
 
 from contagion.charts.page import Words, caption, empty, numbers, opened
 from contagion.charts.style import BEFORE, COLOURS, GRID, INK, legible
-from contagion.diagram.money import percent, usd
 from contagion.errors import InputError
+from contagion.money import percent, usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contagion.charts.labels import room
 from contagion.charts.style import ALARM, GRID, INK, MUTED
-from contagion.diagram.money import percent, usd
 from contagion.errors import InputError
+from contagion.money import percent, usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

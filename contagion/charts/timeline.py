@@ -12,9 +12,9 @@ from contagion.charts.fold import Line, alike, stacked
 from contagion.charts.labels import Label, at_ends
 from contagion.charts.page import Words, caption, empty, numbers, opened
 from contagion.charts.style import OTHERS, assigned
-from contagion.diagram.money import percent, usd
 from contagion.errors import InputError
 from contagion.kernels.inputs import Floats
+from contagion.money import percent, usd
 from contagion.solution import Solution
 from contagion.timeline import timeline
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pandas as pd
 
-from contagion.charts.labels import near
+from contagion.charts.labels import BETWEEN, near
 from contagion.charts.page import Words, caption, numbers, opened
 from contagion.charts.style import ALARM, COLOURS, INK, MUTED
-from contagion.diagram.money import usd
-from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.inputs import Bools, Floats, Ints
+from contagion.money import usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,14 +62,27 @@ def draw_tipping(point: Tipping) -> Figure:
     -------
     matplotlib.figure.Figure
 
+        The line is broken at the jump; what lies in between was bisected away. Open circles are solves that have not
+        converged.
+
     Raises
     ------
     InputError
         If matplotlib is not installed (``pip install "contagion[charts]"``).
+
+    Examples
+    --------
+    >>> import contagion as ct
+    >>> from contagion.stress import tipping_point
+    >>> system, scenarios = ct.datasets.load("loop_lending")
+    >>> draw_tipping(tipping_point(system, scenarios["thin_exit"])).get_label()
+    'The scenario tips at ×0.946'
     """
     curve = point.curve.sort_values("multiple", kind="stable")
     multiple, loss = (curve[name].to_numpy(dtype=np.float64) for name in ("multiple", "loss"))
-    with opened(_words(point, multiple)) as page:
+    loss = np.where(np.isfinite(loss), loss, np.nan)
+    settled = curve["converged"].to_numpy(dtype=bool) if "converged" in curve else np.ones(loss.size, dtype=bool)
+    with opened(_words(point, multiple, settled)) as page:
         axes = page.panels[0]
         _limits(axes, multiple, loss)
         for part in _branches(multiple, point):
@@ -83,6 +96,16 @@ def draw_tipping(point: Tipping) -> Figure:
                 clip_on=False,
                 label="loss",
             )
+        axes.plot(
+            multiple[~settled],
+            loss[~settled],
+            "o",
+            color=ALARM,
+            markerfacecolor="white",
+            markersize=6,
+            clip_on=False,
+            label="not converged",
+        )
         axes.axvline(1.0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), label="_scenario")
         taken: list[Bbox] = []
         if point.found:
@@ -93,17 +116,21 @@ def draw_tipping(point: Tipping) -> Figure:
     return page.figure
 
 
-def _words(point: Tipping, multiple: Floats) -> Words:
+def _words(point: Tipping, multiple: Floats, settled: Bools) -> Words:
+    open_ended = int((~settled).sum())
+    note = f"Open circles: {open_ended} of {settled.size} solves have not converged." if open_ended else ""
     if not point.found:
         return Words(
             "No tipping point",
             f"between {_times(float(multiple.min()))} and {_times(float(multiple.max()))} "
             "the loss grows without a jump",
+            note,
         )
     below, above = _bracket(point.below, point.above)
     return Words(
         f"The scenario tips at {_times(point.above)}",
         f"the loss jumps from {usd(point.loss_below)} at {below} to {usd(point.loss_above)} at {above}",
+        note,
     )
 
 
@@ -134,25 +161,28 @@ def _branches(multiple: Floats, point: Tipping) -> list[Ints]:
 def _limits(axes: Axes, multiple: Floats, loss: Floats) -> None:
     high = max(float(multiple.max()), 1.0)
     axes.set_xlim(min(float(multiple.min()), 1.0), high * 1.02)
-    axes.set_ylim(0.0, 1.1 * max(float(loss.max()), 1.0))
+    axes.set_ylim(0.0, 1.1 * max(float(np.nanmax(loss, initial=0.0)), 1.0))
     numbers(axes, "y", usd)
     numbers(axes, "x", _times, most=10)
 
 
 def _jump(axes: Axes, point: Tipping, taken: list[Bbox]) -> None:
     axes.axvspan(point.below, point.above, color=COLOURS[1], alpha=0.25, linewidth=0, label="_bracket")
-    middle, ends = (point.below + point.above) / 2.0, [point.loss_below, point.loss_above]
+    middle = (point.below + point.above) / 2.0
+    ends = [point.loss_below, min(point.loss_above, axes.get_ylim()[1])]  # a loss beyond all numbers ends at the top
     axes.plot([middle, middle], ends, color=COLOURS[1], linewidth=1.6, linestyle=(0, (4, 2)), label="jump")
-    words = f"tips between {' and '.join(_bracket(point.below, point.above))}\n+{usd(ends[1] - ends[0])}"
-    near(axes, words, (middle, (ends[0] + ends[1]) / 2.0), ALARM, taken)
+    words = (
+        f"tips between {' and '.join(_bracket(point.below, point.above))}\n+{usd(point.loss_above - point.loss_below)}"
+    )
+    near(axes, words, [(middle, ends[0] + share * (ends[1] - ends[0])) for share in BETWEEN], ALARM, taken)
 
 
 def _scenario(axes: Axes, multiple: Floats, loss: Floats, taken: list[Bbox]) -> None:
     """Mark ×1; with its loss, if it was solved."""
-    here = np.flatnonzero(multiple == 1.0)
+    here = np.flatnonzero((multiple == 1.0) & np.isfinite(loss))
     if not here.size:
-        near(axes, "this scenario", (1.0, axes.get_ylim()[1] / 2.0), INK, taken)
+        near(axes, "this scenario", [(1.0, axes.get_ylim()[1] / 2.0)], INK, taken)
         return
     size = float(loss[here[0]])
     axes.plot([1.0], [size], "o", color=INK, markersize=7, label="this scenario", clip_on=False)
-    near(axes, f"this scenario: {usd(size)}", (1.0, size), INK, taken)
+    near(axes, f"this scenario: {usd(size)}", [(1.0, size)], INK, taken)

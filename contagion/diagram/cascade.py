@@ -7,11 +7,11 @@ import pandas as pd
 
 from contagion import holdings
 from contagion.diagram.flows import flows
-from contagion.diagram.money import percent, usd
 from contagion.diagram.picture import SUMS, Picture, edges, entities, members
 from contagion.frames import Parts
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.kernels.rounds import start
+from contagion.money import percent, usd
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 

@@ -12,15 +12,15 @@ from contagion.diagram.labels import box_words, font, plain, table, tooltip
 from contagion.diagram.layout import MARGIN, Layout, arrange
 from contagion.diagram.legend import legend, title
 from contagion.diagram.metrics import Words, extent, width
-from contagion.diagram.money import usd
 from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import Point, Route, routes
 from contagion.diagram.style import CHANNELS, DOMAINS, FONT, INK, MUTED, SHAPES, fill
+from contagion.money import usd
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["to_dot"]
+__all__ = ["Flip", "curve", "free_place", "numbered", "ordered", "page_looks", "to_dot"]
 
 _TOP = 112.0
 _HEADING = 96.0
@@ -46,7 +46,7 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     """
     import graphviz
 
-    picture = _ordered(picture)
+    picture = ordered(picture)
     rows = picture.boxes.itertuples(index=False)
     drawn = [_Box(box, picture.solved, scale) for box, scale in zip(rows, _scales(picture.boxes), strict=True)]
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
@@ -58,9 +58,9 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     graph = graphviz.Digraph(
         "contagion", node_attr=_NODE, edge_attr={"fontname": FONT, "fontsize": "9", "arrowsize": "0.7"}
     )
-    graph.attr("graph", **_page(picture, page, bottom))
-    ids = _ids(picture.boxes)
-    flip = _Flip(bottom)
+    graph.attr("graph", **page_looks(picture, page, bottom))
+    ids = numbered(picture.boxes)
+    flip = Flip(bottom)
     head, high = title(picture, page - 2 * MARGIN)
     graph.node(
         "title", label=head, shape="plain", style="", fixedsize="false", pos=flip(page / 2.0, MARGIN / 2.0 + high / 2.0)
@@ -80,7 +80,7 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     return graph
 
 
-def _page(picture: Picture, page: float, bottom: float) -> dict[str, str]:
+def page_looks(picture: Picture, page: float, bottom: float) -> dict[str, str]:
     return {
         "layout": "nop2",
         "bb": f"0,0,{page:.1f},{bottom:.1f}",
@@ -94,7 +94,7 @@ def _page(picture: Picture, page: float, bottom: float) -> dict[str, str]:
     }
 
 
-class _Flip:
+class Flip:
     """Places of DOT, whose y runs up, from places of the page, whose y runs down."""
 
     def __init__(self, bottom: float) -> None:
@@ -104,7 +104,7 @@ class _Flip:
         return f"{x:.1f},{self.bottom - y:.1f}"
 
 
-def _ordered(picture: Picture) -> Picture:
+def ordered(picture: Picture) -> Picture:
     """Return the picture with boxes and edges sorted by name, so that no row order of the input shows."""
     boxes = picture.boxes
     order = boxes.sort_values(["type", "domain", "home", "name", "kind", "members"], kind="stable").index.to_numpy()
@@ -116,7 +116,7 @@ def _ordered(picture: Picture) -> Picture:
     return picture._replace(boxes=boxes.loc[order].reset_index(drop=True), edges=edges)
 
 
-def _ids(boxes: pd.DataFrame) -> list[str]:
+def numbered(boxes: pd.DataFrame) -> list[str]:
     """Return an id for each box that no name can break: its type and its number in sorted order."""
     number = boxes.groupby("type").cumcount() + 1
     return [f"{kind}{n}" for kind, n in zip(boxes["type"], number, strict=True)]
@@ -159,7 +159,7 @@ class _Box:
             self.looks["color"] = "#bdbdbd"
 
 
-def _headings(graph: graphviz.Digraph, picture: Picture, layout: Layout, flip: _Flip) -> None:
+def _headings(graph: graphviz.Digraph, picture: Picture, layout: Layout, flip: Flip) -> None:
     """Write the headings of the columns."""
     for number, heading in enumerate(picture.columns[: len(layout.columns)]):
         if heading:
@@ -177,7 +177,7 @@ def _lane(
     domain: str,
     drawn: list[_Box],
     ids: list[str],
-    flip: _Flip,
+    flip: Flip,
 ) -> None:
     """Write the boxes of one domain, inside its cluster if it has one."""
     rows = np.flatnonzero(picture.boxes["domain"] == domain)
@@ -202,12 +202,12 @@ def _lane(
         _boxes(cluster, rows, layout, drawn, ids, flip)
 
 
-def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box], ids: list[str], flip: _Flip) -> None:
+def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box], ids: list[str], flip: Flip) -> None:
     for row in rows:
         graph.node(ids[row], **drawn[row].looks, pos=flip(layout.x[row], layout.y[row]))
 
 
-def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: list[str], flip: _Flip) -> None:
+def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: list[str], flip: Flip) -> None:
     """Write the edges, the widest first so that thin ones lie on top, and above all the amounts of the largest ones.
 
     Amounts are nodes, since Graphviz paints edges and their labels in turn, and lines would hide labels.
@@ -219,21 +219,21 @@ def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: 
     money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
     taken: list[tuple[float, float, float, float]] = []
-    wanted = {row: _free_place(found[row], listed[row].usd, taken) for row in _labelled(edges)}
+    wanted = {row: free_place(found[row], Words(usd(listed[row].usd), 9.5, bold=True), taken) for row in _labelled(edges)}
     places = {row: at for row, at in wanted.items() if at is not None}
     domain = boxes["domain"].to_numpy(dtype=object)
     for row in np.lexsort((np.arange(len(edges)), -money)).tolist():
         edge = listed[row]
         across = len({domain[edge.cause], domain[edge.effect]} - {""}) > 1
         looks = _line(edge, math.sqrt(min(edge.usd / widest, 1.0)), across)
-        graph.edge(ids[edge.cause], ids[edge.effect], pos=_curve(found[row], flip), **looks)
+        graph.edge(ids[edge.cause], ids[edge.effect], pos=curve(found[row], flip), **looks)
     for row, at in sorted(places.items()):
         edge = listed[row]
         label = _money(edge, len({domain[edge.cause], domain[edge.effect]} - {""}) > 1)
         graph.node(f"amount{row + 1}", label=label, shape="plain", style="", fixedsize="false", pos=flip(*at))
 
 
-def _curve(route: Route, flip: _Flip) -> str:
+def curve(route: Route, flip: Flip) -> str:
     return f"e,{flip(*route.tip)} " + " ".join(flip(*point) for point in route.curve)
 
 
@@ -256,9 +256,9 @@ def _labelled(edges: pd.DataFrame) -> list[int]:
     return [int(row) for row in ranked.groupby("channel", sort=False).head(_EACH)["row"][:_LABELS]]
 
 
-def _free_place(route: Route, amount: float, taken: list[tuple[float, float, float, float]]) -> Point | None:
+def free_place(route: Route, words: Words, taken: list[tuple[float, float, float, float]]) -> Point | None:
     """Return the first place along a route where its label hides no other, and take it; None if there is none."""
-    wide, high = width(Words(usd(amount), 9.5, bold=True)) / 2.0 + 2.0, 5.5
+    wide, high = width(words) / 2.0 + 2.0, 5.5
     for x, y in route.middles:
         room = (x - wide, y - high, x + wide, y + high)
         if not any(a < room[2] and room[0] < c and b < room[3] and room[1] < d for a, b, c, d in taken):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from contagion import holdings
+from contagion import holdings, money
 from contagion.arrays import Labels, lower
-from contagion.diagram import money
 from contagion.diagram.picture import Picture, edges, entities, from_matrix, members, summed
 from contagion.kernels import Inputs
 from contagion.kernels.inputs import COLLATERAL, LONG, SHORT, Floats

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contagion.diagram.money import usd
 from contagion.diagram.picture import SUMS, Picture, arrows, summed
+from contagion.money import usd
 
 __all__ = ["fold"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from contagion.diagram.metrics import Words
-from contagion.diagram.money import percent, usd
+from contagion.money import percent, usd
 
 __all__ = ["box_words", "font", "plain", "short", "table", "tooltip"]
 

@@ -77,9 +77,10 @@ def _lanes(
         tall = max(float(stack.sum()) + _GAP * (stack.size - 1) for stack in stacks)
         lanes[name] = (top, top + tall + _CAPTION + _PAD)
         top = lanes[name][1] + _BETWEEN
-    outside = height[(domain == "").to_numpy()]
-    free = top + float(outside.max(initial=0.0)) if not lanes else top - _BETWEEN
-    return lanes, free
+    outside = (domain == "").to_numpy()
+    stacks = [height[outside & (column == number)] for number in np.unique(column[outside])]
+    tall = max((float(stack.sum()) + _GAP * (stack.size - 1) for stack in stacks), default=0.0)
+    return lanes, top + tall if not lanes else top - _BETWEEN
 
 
 def _heights(

@@ -10,11 +10,24 @@ from contagion.diagram.metrics import Words, fitted, width
 from contagion.diagram.picture import Picture
 from contagion.diagram.style import CHANNELS, INK, MUTED, RAMP, fill
 
-__all__ = ["legend", "title"]
+__all__ = ["chain_legend", "legend", "title"]
 
 _SIZE = 10.5
 _ROW = 19.0
 _DASHES = {"solid": "━━", "dashed": "╍╍", "dotted": "┅┅"}
+
+_CHAIN = {
+    "liquidation": "liquidation: forces a sale, and its price impact",
+    "sale": "call or stop-loss: owner sells, and its impact",
+    "quote": "quotes withdrawn, and the impact of thin depth",
+}
+_READING = (
+    "Width and %: share of the loss that flows; at every box, what comes in goes out or ends there.",
+    "Light: flows back, loops.",
+    "×2.8: loop gain, how often a dollar passes that box; shares above 100% count every pass.",
+    "Size: what passes.",
+    "Folded corner: market, round corners: accounts, tab: balance sheet.",
+)
 
 
 def title(picture: Picture, wide: float) -> tuple[str, float]:
@@ -45,6 +58,22 @@ def legend(picture: Picture, wide: float) -> tuple[str, float]:
     sentences.append("r3: a tenth of it had begun by round 3." if picture.solved else "×4: leverage.")
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in [*sentences, *notes]], wide)
+    return _block(rows, wide), _ROW * len(rows)
+
+
+def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
+    """Return the legend of a causal chain as an HTML-like label of a width, and its height."""
+    names = set(picture.edges["channel"]) | ({"negative"} if (picture.edges["usd"] < 0.0).any() else set())
+    dashes = {name: _DASHES[CHANNELS[name].style] if name in ("cut", "negative") else _DASHES["solid"] for name in names}
+    items = [
+        (Words(dashes[name], 14.0, line.colour), Words(f" {_CHAIN.get(name, line.label)}    ", _SIZE))
+        for name, line in CHANNELS.items()
+        if name in names
+    ]
+    rows = [*_wrapped(items, wide), _ramp()] if len(picture.boxes) else []
+    sentences = _READING if len(picture.boxes) else ()
+    notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
+    rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in (*sentences, *notes)], wide)
     return _block(rows, wide), _ROW * len(rows)
 
 

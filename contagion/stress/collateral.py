@@ -91,7 +91,7 @@ def collateral_curve(
     [0.0, 0.0, 10.0]
     """
     steps = np.linspace(0.0, 0.9, 46) if drops is None else drops
-    _check(system, asset, steps)
+    _check(system, asset, steps, scenario)
     background = Scenario() if scenario is None else scenario
     ordered = np.unique(np.asarray(steps, dtype=np.float64))
     worst = _fallen(system, background, asset, float(ordered[-1]))
@@ -120,10 +120,12 @@ def _fallen(system: System, background: Scenario, asset: str, drop: float) -> Sc
     return replace(background, shocks=shocks | {asset: drop})
 
 
-def _check(system: object, asset: object, drops: object) -> None:
+def _check(system: object, asset: object, drops: object, scenario: object) -> None:
     if not isinstance(system, System):
         raise InputError(f"system is a {type(system).__name__}; give a System", "collateral_curve")
     problems = []
+    if not (scenario is None or isinstance(scenario, Scenario)):
+        problems.append(f"scenario is a {type(scenario).__name__}; give a Scenario, or None for no background")
     known = system.assets["asset"].tolist()
     if asset not in known:
         problems.append(f"asset {asset!r} is not in assets{schema.near_misses(str(asset), known)}; mend the name")

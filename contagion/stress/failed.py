@@ -58,7 +58,8 @@ def impact_if_failed(
         - share_of_equity: impact over all equity of accounts and buffers of nodes at the opening
 
         Impact is NaN where the rounds find no fixed point. What the background has taken already is not lost again. The
-        impact falls short of the direct loss where losses stay hidden: in accounts under water that no oracle triggers.
+        impact falls short of the direct loss where losses stay hidden, in accounts under water that no oracle triggers,
+        and is negative where an account that fails early sells above the price that others would have left it with.
 
     Raises
     ------

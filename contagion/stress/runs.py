@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,6 +83,6 @@ def under(system: System, labels: Labels, inputs: Inputs, scenario: Scenario) ->
     )
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: Any) -> bool:
     """Return whether an argument is a finite number, and not a truth value."""
     return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from contagion import holdings
-from contagion.attribution import walks as walking
-from contagion.attribution.attribute import attribute
 from contagion.attribution.chain import Chain, first_passage, gains
 from contagion.attribution.entities import Entities
 from contagion.attribution.loop_erased import Paths, loop_erased_paths
+from contagion.attribution.of_solution import attribute
+from contagion.attribution.plain_walks import Walks
+from contagion.attribution.plain_walks import walks as largest_walks
 from contagion.attribution.result import Attribution
-from contagion.attribution.walks import Walks
 from contagion.errors import InputError
 from contagion.kernels.inputs import Ints, sum_by
 from contagion.solution import Solution
@@ -65,7 +65,7 @@ def paths(solved: Solution | Attribution, k: int = 10, target: str = "loss", by:
     >>> system, scenarios = ct.datasets.load("loop_lending")
     >>> found = ct.paths(ct.solve(system, scenarios["fall_25"]), k=1)
     >>> found["path"].iloc[0][0]
-    'shock:ETH'
+    'shock:USDe'
     """
     found, which, chain = _prepared(solved, k, target, by)
     listed = loop_erased_paths(chain, k, expansions=_EXPANSIONS)
@@ -107,7 +107,7 @@ def walks(solved: Solution | Attribution, k: int = 10, target: str = "loss", by:
     1.0
     """
     found, which, chain = _prepared(solved, k, target, by)
-    listed = walking.walks(chain, k, expansions=_EXPANSIONS)
+    listed = largest_walks(chain, k, expansions=_EXPANSIONS)
     names, steps = _names(which, listed.into), _steps(found, which)
     rows = [
         {
@@ -148,6 +148,13 @@ def chain_of(found: Attribution, which: Entities) -> Chain:
 def _prepared(
     solved: Solution | Attribution, k: int, target: str, by: tuple[str, ...]
 ) -> tuple[Attribution, Entities, Chain]:
+    _check_arguments(solved, k)
+    found = solved if isinstance(solved, Attribution) else attribute(solved, target)
+    which = found.entities(by)
+    return found, which, chain_of(found, which)
+
+
+def _check_arguments(solved: object, k: object) -> None:
     problems = []
     if not isinstance(solved, Solution | Attribution):
         problems.append(f"solved is a {type(solved).__name__}; give a Solution or an Attribution")
@@ -155,9 +162,6 @@ def _prepared(
         problems.append(f"k is {k!r}; give a whole number of at least 1")
     if problems:
         raise InputError(problems, "paths")
-    found = solved if isinstance(solved, Attribution) else attribute(solved, target)
-    which = found.entities((by,) if isinstance(by, str) else tuple(by))
-    return found, which, chain_of(found, which)
 
 
 def _share(usd: float, total: float) -> float:
@@ -167,8 +171,8 @@ def _share(usd: float, total: float) -> float:
 def _names(which: Entities, into: Ints) -> dict[int, str]:
     """Return the name by number of each entity; one that others are merged into carries their names too."""
     joined: dict[int, list[str]] = {}
-    for number in np.flatnonzero((into >= 0) & (into != np.arange(into.size))):
-        joined.setdefault(int(into[number]), []).append(which.names[number])
+    for number in np.flatnonzero((into >= 0) & (into != np.arange(into.size))).tolist():
+        joined.setdefault(int(into[number]), []).append(str(which.names[number]))
     plain = {number: str(name) for number, name in enumerate(which.names)}
     return plain | {number: " + ".join([plain[number], *others]) for number, others in joined.items()}
 

@@ -1,0 +1,198 @@
+"""Attribution round by round, as a check on the secant view where hedges make shares negative.
+
+The rounds of a cascade are a directed acyclic graph: what moved in round n was caused by what had moved before it. The
+change of a liquidated share, a withdrawn quote or a haircut in a round is shared over all that its causes had received
+up to then, in proportion (never over the last straw alone); prices and losses follow their causes at once. Shares of
+every round add up to one, so those of all sources add up to the loss, whatever the hedges do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contagion import holdings
+from contagion.attribution.accounts import actions, needs
+from contagion.attribution.graph import Block, Graph, Source, assembled
+from contagion.attribution.losses import account_rows, fallen, node_rows
+from contagion.attribution.of_solution import attribute
+from contagion.attribution.prices import gross_flow, price_rows, sales
+from contagion.attribution.state import Terminal, terminal
+from contagion.errors import InputError
+from contagion.frames import Parts
+from contagion.kernels import State, settle
+from contagion.kernels.inputs import Floats
+from contagion.kernels.rounds import start, step
+from contagion.solution import Solution
+
+__all__ = ["provenance"]
+
+Made = NDArray[np.float64]
+"""What each source (columns) contributed to each unknown of one type (rows)."""
+
+
+def provenance(solution: Solution) -> pd.DataFrame:
+    """Return what every source caused by the rounds that led to the loss, beside what it caused at the end.
+
+    Parameters
+    ----------
+    solution : Solution
+        A solved scenario. Its rounds run once more, and each costs about as much as an attribution.
+
+    Returns
+    -------
+    DataFrame
+        Index source, largest first; columns usd and share, by rounds, and secant_usd and secant_share, by
+        `contagion.attribute`. Both add up to the loss. They differ where an account that sold for one reason would
+        at the end have sold for another; where they differ much, neither should be read alone.
+
+    Raises
+    ------
+    InputError
+        If it is not a Solution, or its prices are not finite.
+
+    Examples
+    --------
+    >>> import contagion as ct
+    >>> system, scenarios = ct.datasets.load("loop_lending")
+    >>> found = ct.provenance(ct.solve(system, scenarios["fall_25"]))
+    >>> float(round(found["share"].sum(), 9)), float(round(found["secant_share"].sum(), 9))
+    (1.0, 1.0)
+    """
+    if not isinstance(solution, Solution):
+        raise InputError(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)", "provenance")
+    secant = attribute(solution)
+    names = list(dict.fromkeys([*secant.sources.index, "opening", "overshoot"]))
+    last = secant.terminal
+    made = _through_rounds(solution, names)
+    graph = _instant(last, made["lam"], [*_losses(last)])
+    _follow(graph, ("loss", "short", "node"), made, names)
+    total = np.zeros(len(names))
+    for kind, amounts in secant.amounts.items():
+        total += (amounts / graph.scale[kind]) @ made[kind]
+    loss = secant.total or 1.0
+    table = pd.DataFrame({"usd": total, "share": total / loss}, index=pd.Index(names, dtype="str", name="source"))
+    table["secant_usd"] = secant.sources["usd"].reindex(names).fillna(0.0)
+    table["secant_share"] = table["secant_usd"] / loss
+    return table.take(np.argsort(-np.abs(total), kind="stable"))
+
+
+def _through_rounds(solution: Solution, names: list[str]) -> dict[str, Made]:
+    """Return what sources contributed to λ, η, θ and prices, after the last round."""
+    parts, opening = solution.parts, solution.parts.outcome.opening.equity
+    state = start(parts.inputs)
+    sizes = {"lam": state.liquidated.size, "eta": state.withdrawn.size, "theta": state.haircut.size}
+    made = {kind: np.zeros((size, len(names))) for kind, size in sizes.items()}
+    seen = _after(parts, state, solution)
+    _prices(seen, made, names)
+    for _ in parts.run.records:
+        new = step(parts.inputs, state, opening)[0]
+        _reactions(seen, state, new, made, names)
+        state = new
+        seen = _after(parts, state, solution)
+        _prices(seen, made, names)
+    return made
+
+
+def _after(parts: Parts, state: State, solution: Solution) -> Terminal:
+    """Return what follows from the λ, η, θ of a round."""
+    return terminal(
+        parts._replace(run=parts.run._replace(state=state), outcome=settle(parts.inputs, state)), solution.scenario
+    )
+
+
+def _reactions(seen: Terminal, old: State, new: State, made: dict[str, Made], names: list[str]) -> None:
+    """Add what a round changed in λ, η and θ, given the prices that it saw."""
+    acting = new._replace(haircut=seen.theta)
+    t = seen._replace(parts=seen.parts._replace(run=seen.parts.run._replace(state=acting)))
+    need, none = needs(t), np.zeros(t.lam.size, dtype=np.bool_)
+    rows = actions(t, need, none, np.zeros(t.eta.size, dtype=np.bool_))
+    graph = _instant(t, made["lam"], [(rows.blocks, rows.sources), *_losses(t)], need)
+    _follow(graph, ("need",), made, names)
+    for kind, before, after in (("lam", old.liquidated, new.liquidated), ("eta", old.withdrawn, new.withdrawn)):
+        _change(graph, kind, before, after, made, names)
+    _follow(graph, ("loss", "short", "node"), made, names)
+    moved = np.maximum(np.minimum(new.haircut, 1.0 - 2.0**-53) - seen.theta, 0.0)
+    made["theta"] = made["theta"] + (moved / graph.scale["node"])[:, None] * made["node"]
+
+
+def _change(graph: Graph, kind: str, before: Floats, after: Floats, made: dict[str, Made], names: list[str]) -> None:
+    """Add the change of a ratcheted unknown, shared like all that its causes have received up to now."""
+    share = _received(graph, kind, made, names) / graph.scale[kind][:, None]
+    made[kind] = made[kind] + (after - before)[:, None] * share
+
+
+def _prices(t: Terminal, made: dict[str, Made], names: list[str]) -> None:
+    """Set what sources contributed to prices, sellers' prices and flows of sales."""
+    sold = sales(t)
+    blocks, sources = price_rows(t, sold)
+    graph = _instant(t, made["lam"], [([*blocks, Block("flow", "lam", "sale", sold)], sources)], gross=gross_flow(sold))
+    _follow(graph, ("flow",), made, names)
+    size = t.drop.size
+    made["price"] = made["sale"] = np.zeros((size, len(names)))
+    for market in _levels(t):  # anchors before what is pegged to them
+        for kind in ("price", "sale"):
+            found = _received(graph, kind, made, names)
+            made[kind] = np.where(market[:, None], found, made[kind])
+
+
+def _levels(t: Terminal) -> Iterable[NDArray[np.bool_]]:
+    """Yield masks of markets by the length of their chain of pegs."""
+    pegged_to = t.parts.inputs.markets.pegged_to
+    level, anchor = np.zeros(pegged_to.size, dtype=np.int64), pegged_to
+    while (anchor >= 0).any():
+        level += anchor >= 0
+        anchor = np.where(anchor >= 0, pegged_to[anchor], -1)
+    return [level == number for number in range(int(level.max(initial=0)) + 1)]
+
+
+def _losses(t: Terminal) -> list[tuple[list[Block], list[Source]]]:
+    found = fallen(t)
+    blocks, sources, _ = node_rows(t, found)
+    return [account_rows(found), (blocks, sources)]
+
+
+def _instant(
+    t: Terminal,
+    lam: Made,
+    rows: list[tuple[list[Block], list[Source]]],
+    need: Floats | None = None,
+    gross: Floats | None = None,
+) -> Graph:
+    """Return the graph of some rows, whose unknowns stand where the terminal state puts them."""
+    found = fallen(t)
+    value = {
+        "need": np.zeros(t.lam.size) if need is None else need,
+        "lam": t.lam,
+        "flow": holdings.sums(sales(t), 1),
+        "eta": t.eta,
+        "loss": found.loss,
+        "short": found.short,
+        "price": t.drop,
+        "sale": t.paid_drop,
+        "theta": t.theta,
+        "node": node_rows(t, found)[2],
+    }
+    flow = np.zeros(t.drop.size) if gross is None else gross
+    return assembled(value, flow, [b for blocks, _ in rows for b in blocks], [s for _, made in rows for s in made])
+
+
+def _follow(graph: Graph, kinds: Iterable[str], made: dict[str, Made], names: list[str]) -> None:
+    """Set what sources contributed to unknowns that follow their causes at once."""
+    for kind in kinds:
+        made[kind] = _received(graph, kind, made, names)
+
+
+def _received(graph: Graph, kind: str, made: dict[str, Made], names: list[str]) -> Made:
+    """Return what the causes of each unknown of a type had received from every source, in its own unit."""
+    found = np.zeros((graph.value[kind].size, len(names)))
+    for block in graph.blocks:
+        if block.effect == kind:
+            found += block.amounts @ (made[block.cause] / graph.scale[block.cause][:, None])
+    for source in graph.sources:
+        if source.effect == kind:
+            found[:, names.index(source.name)] += source.amounts
+    return found

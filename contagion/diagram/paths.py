@@ -1,0 +1,249 @@
+"""The causal chain of a loss: from shocks to those who bear it, by the conserved flows of an attribution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from contagion import holdings
+from contagion.attribution import Attribution, attribute, feedback
+from contagion.attribution import paths as largest_paths
+from contagion.attribution.chain import Chain, gains
+from contagion.attribution.path_tables import chain_of
+from contagion.diagram.path_dot import to_dot
+from contagion.diagram.path_fold import fold, partition, strongest, weights
+from contagion.diagram.picture import Picture
+from contagion.diagram.roles import Roles, roles
+from contagion.errors import InputError
+from contagion.money import percent, usd
+from contagion.scenario import Scenario
+from contagion.solution import Solution
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["chain", "draw_paths"]
+
+_EDGES = 40
+_CUTS = 3
+_LISTED = 3
+_HEADINGS = {
+    "source": "shocks",
+    "hit": "prices hit",
+    "passing": "who passes it on",
+    "pushed": "prices they push",
+    "losing": "who loses",
+    "node": "balance sheets",
+}
+
+
+def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz.Digraph:
+    """Return the diagram of the causal chain of a loss, left to right from shocks to those who bear it.
+
+    Columns: shocks, prices they hit, accounts that pass the loss on (they sell, or withdraw quotes), prices they push,
+    who loses, and balance sheets. A market that is both hit and pushed has a box for each, and accounts that both sell
+    and lose too. Boxes are as large as what passes through them, arrows as wide as the conserved flow that they carry:
+    at every box, what comes in is what goes out or ends there.
+
+    Parameters
+    ----------
+    solved : Solution or Attribution
+        What to draw; an `Attribution` saves the work of making one, and brings its own target.
+    k : int, optional
+        Give all names on the k largest `contagion.paths` a box of their own. By default the boxes with most flow have
+        one, and those that tell most: a price that falls unshocked, what crosses domains, what a fixed oracle hides.
+
+    Returns
+    -------
+    graphviz.Digraph
+        ``.source`` is DOT text, the same for the same tables whatever the order of their rows. Percentages are shares
+        of the target; ×2.8 on a box is its loop gain, ``amplification``: how often a dollar that reaches it passes it.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed.
+
+    Examples
+    --------
+    >>> from contagion import datasets, solve
+    >>> system, scenarios = datasets.load("loop_lending")
+    >>> picture = draw_paths(solve(system, scenarios["fall_25"]))
+    >>> "shock:ETH" in picture.source, "who loses" in picture.source
+    (True, True)
+    """
+    problems = []
+    if not isinstance(solved, Solution | Attribution):
+        problems.append(f"solved is a {type(solved).__name__}; give a Solution or an Attribution")
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1):
+        problems.append(f"k is {k!r}; give a whole number of at least 1, or None")
+    if problems:
+        raise InputError(problems, "draw_paths")
+    found = attribute(solved) if isinstance(solved, Solution) else solved
+    return to_dot(chain(found, k), found.total, found.unit)
+
+
+def chain(found: Attribution, k: int | None = None) -> Picture:
+    """Return the boxes and edges of the causal chain; boxes have AMOUNTS, gain and note."""
+    every = roles(found)
+    weight = weights(every, found.total)
+    remarks = []
+    if k is not None and len(every.boxes):
+        listed = largest_paths(found, k)
+        named = {name for path in listed["path"] for name in path}
+        weight = weight + 1e6 * every.boxes["name"].isin(named)
+        share = float(listed["share"].sum())
+        remarks.append(f"The {len(listed)} largest paths carry {percent(share)} of the {found.target}.")
+    keys = partition(every.boxes, weight)
+    few, into = fold(every, keys)
+    boxes = few.boxes.assign(gain=_gains(found, every, few, into), note=_notes(few.boxes, found.terminal.scenario))
+    boxes, headings = _placed(boxes, few.flows)
+    shown = strongest(few.flows, _EDGES)
+    notes = _left_out(few.flows, shown, found)
+    cuts = few.cut[few.cut["usd"] > 1e-3 * abs(found.total)].sort_values(["usd", "cause", "effect"], ascending=[False, True, True])
+    cuts = cuts.head(_CUTS).assign(channel="cut")
+    scenario = found.terminal.scenario
+    return Picture(
+        boxes,
+        pd.concat([shown, cuts], ignore_index=True) if len(cuts) else shown,
+        f"{scenario.name or 'Cascade'}: who passed the {found.target} on",
+        _headline(found),
+        True,
+        headings,
+        notes,
+        tuple(line for line in (scenario.description, *_cut_words(few, cuts), *remarks, *_warning(found)) if line),
+    )
+
+
+def _headline(found: Attribution) -> str:
+    """Return the target, its largest sources and its largest channels."""
+    if not len(found.edges) and found.total == 0.0:
+        return "nothing happened: no loss to pass on"
+    amount = usd(found.total) if found.unit == "usd" else percent(found.total)
+    return f"{found.target} {amount} · sources: {_largest(found.sources)} · channels: {_largest(found.channels)}"
+
+
+def _largest(table: pd.DataFrame) -> str:
+    """Return the largest rows of a table of shares, and the sum of the others."""
+    shares = table.loc[table["share"].abs() > 5e-4, "share"]
+    words = [f"{name} {percent(share)}" for name, share in shares.head(_LISTED).items()]
+    rest = shares.iloc[_LISTED:]
+    return ", ".join([*words, f"{len(rest)} more {percent(float(rest.sum()))}"] if len(rest) else words) or "none"
+
+
+def _cut_words(few: Roles, cuts: pd.DataFrame) -> list[str]:
+    """Return what fixed oracle prices kept from passing on."""
+    if cuts.empty:
+        return []
+    name = few.boxes["name"].to_numpy()
+    words = [
+        f"{name[cause]} → {name[effect]} ({usd(amount)})"
+        for cause, effect, amount in zip(cuts["cause"], cuts["effect"], cuts["usd"], strict=True)
+    ]
+    return [f"Cut by a fixed oracle price, so nothing flows: {', '.join(words)} that the market price would have taken."]
+
+
+def _warning(found: Attribution) -> list[str]:
+    return [found.reading] if len(found.edges) and not found.readable else []
+
+
+def _left_out(flows: pd.DataFrame, shown: pd.DataFrame, found: Attribution) -> tuple[str, ...]:
+    """Return how much of the flows is not drawn, and how much is negative."""
+    scale, notes = abs(found.total) or 1.0, []
+    count = len(flows) - len(shown)
+    if count:
+        left, every = (float(table["usd"].abs().sum()) for table in (shown, flows))
+        which = flows.merge(shown, how="left", on=["cause", "effect", "channel"], indicator=True)
+        largest = float(which.loc[which["_merge"] == "left_only", "usd_x"].abs().max())
+        notes.append(
+            f"{count} minor flows not drawn, {percent((every - left) / every)} of all flows, "
+            f"the largest {percent(largest / scale)} of the {found.target}"
+        )
+    negative = float(flows["usd"].clip(upper=0.0).sum())
+    if negative < -1e-9 * scale:
+        notes.append(f"negative flows (gains and hedges that soften it): {percent(negative / scale)}, dashed where drawn")
+    return tuple(notes)
+
+
+def _gains(found: Attribution, every: Roles, few: Roles, into: np.ndarray) -> Any:
+    """Return the loop gain of each box that passes on or is pushed, 1 elsewhere.
+
+    That of `contagion.attribution.feedback`; of a folded box, that of its members taken as one entity.
+    """
+    loops = every.boxes["type"].isin(["passing", "pushed"]).to_numpy()
+    result = np.ones(len(few.boxes))
+    if not loops.any():
+        return result
+    base = found.entities()
+    single = feedback(found)["amplification"]
+    number = pd.Series(np.arange(len(base.names)), index=pd.MultiIndex.from_arrays([base.types, base.names]))
+    kinds = every.boxes["type"].map({"passing": "group", "pushed": "market"})
+    entity = number.reindex(pd.MultiIndex.from_arrays([kinds, every.boxes["name"]])).to_numpy()
+    values = pd.Series(single.to_numpy(), index=np.flatnonzero(base.types != "source"))
+    members = (few.boxes["members"] > 1.0).to_numpy()[into]
+    alone = loops & ~members
+    result[into[alone]] = values.reindex(entity[alone]).fillna(1.0)
+    for stage in ("passing", "pushed"):
+        joined = members & (every.boxes["type"] == stage).to_numpy()
+        if joined.any():
+            lump = np.arange(len(base.names))
+            lump[entity[joined].astype(np.int64)] = len(base.names) + into[joined]
+            merged = gains(_lumped(chain_of(found, base), lump))
+            boxes = np.unique(into[joined])
+            result[boxes] = merged[np.searchsorted(np.unique(lump), len(base.names) + boxes)]
+    return result
+
+
+def _lumped(flow: Chain, lump: np.ndarray) -> Chain:
+    """Return a chain with entities of one number taken as one."""
+    names, of = np.unique(lump, return_inverse=True)
+    onto = holdings.gathered(np.ones(of.size), of, np.arange(of.size), (names.size, of.size))
+    return Chain((onto @ flow.flow @ onto.T).tocsr(), onto @ flow.source, onto @ flow.sink)
+
+
+def _placed(boxes: pd.DataFrame, flows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the boxes in columns by stage; balance sheets stand left of the losers if that is where losses go."""
+    order = list(_HEADINGS)
+    kind = boxes["type"].to_numpy(dtype=object)
+    cause, effect = kind[flows["cause"]], kind[flows["effect"]]
+    out = flows.loc[(cause == "node") & (effect == "losing"), "usd"].sum()
+    back = flows.loc[(cause == "losing") & (effect == "node"), "usd"].sum()
+    if out > back:
+        order.insert(order.index("losing"), order.pop(order.index("node")))
+    used = [stage for stage in order if (kind == stage).any()]
+    column = boxes["type"].map({stage: number for number, stage in enumerate(used)}).astype("int64")
+    gross = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs())
+    blank = {"domain": "", "sort": "", "first": 1.0, "kind": boxes["type"], "gross": gross}
+    return boxes.assign(column=column, **blank), tuple(_HEADINGS[stage] for stage in used)
+
+
+def _notes(boxes: pd.DataFrame, scenario: Scenario) -> list[str]:
+    """Return one line of facts about each box: what a shock is, how far a price fell, what was sold or withdrawn."""
+    return [_imposed(box.name, scenario) if box.type == "source" else _facts(box) for box in boxes.itertuples(index=False)]
+
+
+def _imposed(name: str, scenario: Scenario) -> str:
+    kind, _, key = name.partition(":")
+    if kind == "shock" and key in scenario.shocks:
+        return f"price −{percent(scenario.shocks[key])}"
+    if kind == "depth" and key in scenario.depth:
+        return f"depth ×{scenario.depth[key]:g}"
+    return {"opening": "below a level at the opening", "overshoot": "more than is left to explain"}.get(kind, "")
+
+
+def _facts(box: Any) -> str:
+    lost = box.lost / box.base if box.base > 0.0 else 0.0
+    gone = box.thinned / box.depth if box.depth > 0.0 else 0.0
+    if box.type in ("hit", "pushed"):
+        fall = f"price −{percent(lost)}" if lost > 5e-4 else f"price +{percent(-lost)}" if lost < -5e-4 else ""
+        words = [fall, f"depth −{percent(gone)}" if gone > 5e-3 else ""]
+    elif box.type == "passing":
+        sold = box.sold / box.held if box.held > 0.0 else 0.0
+        words = [f"sold {percent(sold)}" if sold > 0.0 else "", f"quotes −{percent(gone)}" if gone > 5e-3 else ""]
+    elif box.type == "losing":
+        words = [f"{percent(lost)} of equity" if lost > 5e-4 else ""]
+    else:
+        words = [f"haircut {percent(lost)}" if lost > 5e-4 else ""]
+    return " · ".join(word for word in words if word)
