@@ -17,7 +17,6 @@ Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_l
 load matplotlib when they are first asked for.
 """
 
-from typing import Any
 
 from contagion import datasets, generate
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
@@ -80,7 +79,7 @@ __all__ = [
 _CHARTS = ("draw_collateral_curve", "draw_leverage", "draw_timeline", "draw_tipping")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load charts, and matplotlib with them, when one is first asked for."""
     if name not in _CHARTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

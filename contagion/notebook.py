@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from contagion import diagram, display
 from contagion.arrays import lower
+from contagion.attribution import Attribution
 from contagion.errors import ContagionError, InputError
 from contagion.kernels.inputs import sum_by
 from contagion.kernels.rounds import opening_lines
@@ -26,6 +27,9 @@ from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System
 from contagion.validate import validate
+
+if TYPE_CHECKING:
+    import graphviz
 
 __all__ = ["LARGE", "solution_html", "system_html"]
 
@@ -71,6 +75,23 @@ def solution_html(solution: Solution) -> str:
     return _page(
         title, f"loss {usd(solution.totals['loss'])} · {sold} · {state}", [part for part in parts if part], picture
     )
+
+
+@display.html.register
+def attribution_html(found: Attribution) -> str:
+    """Return sources and channels, how they may be read, and the picture of the paths."""
+    write = usd if found.unit == "usd" else percent
+    parts = [
+        _table((name, found.unit, "share"), [(str(at), write(amount), percent(share)) for at, amount, share in rows], 8)
+        for name, rows in (
+            (name, list(_rows(table[table["share"] != 0.0], found.unit, "share")))
+            for name, table in (("source", found.sources), ("channel", found.channels))
+        )
+    ]
+    system = found.terminal.parts.system
+    picture = _left_out("attribution", "draw_paths") if _is_large(system) else _painted(diagram.draw_paths(found))
+    line = f"{write(found.total)} · {found.reading}"
+    return _page(found.target, line, [part for part in parts if part], picture)
 
 
 def _is_large(system: System) -> bool:
@@ -147,15 +168,19 @@ def _page(title: str, line: str, parts: Sequence[str], picture: str) -> str:
     return f"<div>{head}{columns if body else ''}{picture}</div>"
 
 
-def _left_out(name: str) -> str:
-    return f"<div>large, so its diagram is left to <code>contagion.draw({name})</code></div>"
+def _left_out(name: str, function: str = "draw") -> str:
+    return f"<div>large, so its diagram is left to <code>contagion.{function}({name})</code></div>"
 
 
 def _picture(subject: System | Solution) -> str:
-    """Return the diagram as inline SVG no wider than the notebook; a sentence where it cannot be painted."""
+    return _painted(diagram.draw(subject))
+
+
+def _painted(digraph: graphviz.Digraph) -> str:
+    """Return a diagram as inline SVG no wider than the notebook; a sentence where it cannot be painted."""
     with tempfile.TemporaryDirectory(prefix="contagion-") as folder:
         try:
-            (file,) = diagram.render(diagram.draw(subject), Path(folder) / "picture.svg", seconds=_SECONDS)
+            (file,) = diagram.render(digraph, Path(folder) / "picture.svg", seconds=_SECONDS)
         except ContagionError as error:
             return f"<div>{escape(str(error))}</div>"
         text = file.read_text("utf-8")

@@ -12,10 +12,11 @@ from scipy.optimize import brentq, linprog
 
 import contagion as ct
 from contagion import kernels
-from contagion.attribution.path_tables import feedback
+from contagion.attribution.paths import feedback
 from contagion.kernels import rounds
 from tests import loss_graph
-from tests.systems import Tables, draw, to_system
+from tests.random_systems import random_tables
+from tests.systems import draw, to_scenario, to_system
 from tests.test_attribution import slow_of, solved
 from tests.test_loss_graph import TABLES
 from tests.test_properties import split_account
@@ -164,16 +165,16 @@ def test_aumann_shapley_differs_where_causes_multiply() -> None:
     assert secant[1] - of_issuer == pytest.approx(0.5740, abs=1e-4)
 
 
-def test_aumann_shapley_and_secants_agree_to_first_order() -> None:
-    """Half the causes, half the distance between the shares of the two."""
+def test_aumann_shapley_agrees_for_small_causes() -> None:
+    """Half the causes, a quarter of the distance between the shares of the two."""
     apart = []
     for size in (0.02, 0.01):
         solution, loss = token(size, 3 * size)
         total = solution.totals["loss"]
         one, two = aumann_shapley(loss, 8), sources(solution, "shock:A", "loss:i")
         apart.append(abs(one[0] - two[0]) / total)
-    assert 0.0 < apart[0] < 0.01
-    assert apart[1] == pytest.approx(apart[0] / 2, rel=0.05)
+    assert 0.0 < apart[0] < 1e-4
+    assert apart[1] == pytest.approx(apart[0] / 4, rel=0.05)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -236,7 +237,9 @@ def test_the_loss_of_claimants_outside_is_the_write_offs_and_feedback_is_the_dia
     lost = np.random.default_rng(seed).uniform(1.0, 10.0, len(network.names))
     found = ct.attribute(write_offs(network, lost))
     inverse = np.linalg.inv(np.eye(lost.size) - network.owed / network.liabilities)
-    assert found.sources["usd"].reindex([f"loss:{n}" for n in network.names]).to_numpy() == pytest.approx(lost, rel=1e-9)
+    assert found.sources["usd"].reindex([f"loss:{n}" for n in network.names]).to_numpy() == pytest.approx(
+        lost, rel=1e-9
+    )
     assert found.throughput["usd"].reindex(network.names).to_numpy() == pytest.approx(inverse @ lost, rel=1e-9)
     again = feedback(found)["amplification"].reindex(network.names).to_numpy()
     assert again == pytest.approx(np.diag(inverse), rel=1e-9)
@@ -363,10 +366,10 @@ def exact_and_readable(solution: ct.Solution) -> ct.Attribution:
     return found
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.02, 0.05])
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.04])
 def test_a_cascade_through_its_tipping_point_is_shared_exactly(spread: float) -> None:
     """One dollar of sales calls for more than one on the way: the Jacobian exceeds 1, the secants' radius does not."""
-    system = crowd(np.linspace(0.9 - spread, 0.9, 20), depth=1.5)
+    system = crowd(np.linspace(0.9 - spread, 0.9, 20), depth=1.0)
     calm = ct.solve(system, ct.Scenario(shocks={"A": 0.09}))
     solution = ct.solve(system, ct.Scenario(shocks={"A": 0.11}, depth={"x": 0.9}))
     assert solution.totals["loss"] > 1.5 * calm.totals["loss"]
@@ -383,7 +386,7 @@ def test_an_unstable_solution_is_shared_exactly_too(rule: Any) -> None:
     below itself, and so a smaller fixed point. Between the calm solution and the collapsed one there is a third, a
     cascade that only itself supports; it fulfils the same equations, so it has a loss graph of its own.
     """
-    system = crowd(np.linspace(0.89, 0.91, 20), depth=2.0)
+    system = crowd(np.linspace(0.89, 0.91, 20), depth=1.0)
     least = ct.solve(system, ct.Scenario(shocks={"A": 0.085}))
     assert least.accounts["liquidated"].max() == 0.0
     first = float(least.parts.run.state.log_drop[0])
@@ -404,3 +407,233 @@ def test_an_unstable_solution_is_shared_exactly_too(rule: Any) -> None:
     assert ct.attribute(unstable, rule=rule).spectral_radius < 1.0
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Invariants (docs/model.md, section 15)
+
+
+def converged(shorts: bool, count: int, first: int = 0) -> Iterator[tuple[int, ct.System, ct.Scenario, ct.Solution]]:
+    """Yield so many random systems with a loss."""
+    seed = first
+    while count:
+        system, scenario = draw(seed, shorts=shorts)
+        solution = ct.solve(system, scenario, on_failure="return")
+        if solution.converged and solution.totals["loss"] > 0.0:
+            yield seed, system, scenario, solution
+            count -= 1
+        seed += 1
+
+
+def apart(one: pd.Series, two: pd.Series) -> float:
+    """Return the largest distance between two series by name; a name that one lacks counts as zero."""
+    return float(one.sub(two, fill_value=0.0).abs().max())
+
+
+@pytest.mark.parametrize("shorts", [True, False])
+def test_6_what_does_not_happen_has_no_share(shorts: bool) -> None:
+    """A shock of zero, a depth factor of one and a write-off of zero have no share and change no other."""
+    for seed, system, scenario, solution in converged(shorts, 12):
+        market = next(name for name in system.markets["market"] if name not in {**scenario.shocks, **scenario.depth})
+        node = next((name for name in system.nodes["node"] if name not in scenario.losses), None)
+        idle = replace(
+            scenario,
+            depth={**scenario.depth, market: 1.0},
+            losses={**scenario.losses} if node is None else {**scenario.losses, node: 0.0},
+        )
+        asset = system.markets.set_index("market").loc[market, "asset"]
+        if asset not in scenario.shocks:
+            idle = replace(idle, shocks={**scenario.shocks, market: 0.0})
+        found, again = ct.attribute(solution), ct.attribute(ct.solve(system, idle, on_failure="return"))
+        new = again.sources.index.difference(found.sources.index)
+        assert (again.sources.loc[new, "usd"] == 0.0).all(), seed
+        assert apart(found.sources["usd"], again.sources["usd"]) == 0.0, seed
+
+
+def test_6_only_sources_that_reach_a_target_share_it() -> None:
+    """What is written off at the one of two lenders that have nothing in common has no part in the loss at the other."""
+    network = network_of(np.zeros((2, 2)), np.array([50.0, 50.0]), np.array([5.0, 5.0]))
+    solution = write_offs(network, np.array([20.0, 10.0]))
+    assert sources(solution, "loss:n0", "loss:n1", target="haircut:n0") == pytest.approx([0.3, 0.0], abs=1e-15)
+
+
+@pytest.mark.parametrize(("shorts", "rule"), [(True, "binding"), (False, "binding"), (False, "layers")])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_5_splitting_an_account_moves_no_share(shorts: bool, rule: Any, parts: int) -> None:
+    tried = 0
+    for seed, system, scenario, solution in converged(shorts, 15):
+        tied = solution.accounts.index.isin(pd.concat([system.funding["account"], system.funding["source"]]))
+        sold = solution.accounts.loc[~tied, "liquidated"]
+        if not (sold > 0.0).any():
+            continue
+        found = ct.attribute(solution, rule=rule)
+        if not found.readable:
+            continue
+        again = ct.attribute(ct.solve(split_account(system, str(sold.idxmax()), parts), scenario), rule=rule)
+        assert again.total == pytest.approx(found.total, rel=1e-9), seed
+        scale = found.total * max(1.0, found.absolute_shares)
+        assert apart(found.sources["usd"], again.sources["usd"]) <= 1e-9 * scale, seed
+        assert apart(found.channels["usd"], again.channels["usd"]) <= 1e-9 * scale, seed
+        tried += 1
+    assert tried >= 5
+
+
+def test_7_removing_an_account_that_was_not_touched_changes_no_share_of_others() -> None:
+    """What befell every market has the same sources without it."""
+    tried = 0
+    for seed, system, scenario, solution in converged(False, 30):
+        tied = [system.quotes["account"], system.funding["account"], system.funding["source"]]
+        tied += [system.claims["creditor"], system.accounts.loc[system.accounts["owner"] != "", "account"]]
+        touched = solution.accounts["liquidated"].gt(0) | solution.accounts["called_round"].notna()
+        free = solution.accounts.index[~touched & ~solution.accounts.index.isin(pd.concat(tied))]
+        if not len(free):
+            continue
+        without = system
+        for table in ("accounts", "positions"):
+            frame = getattr(system, table)
+            without = without.with_table(table, frame[frame["account"] != free[0]])
+        two = ct.solve(without, scenario)
+        for market in system.markets["market"]:
+            one, other = (ct.attribute(at, f"price:{market}").sources["drop"] for at in (solution, two))
+            assert apart(one, other) <= 1e-8, (seed, market)
+        tried += 1
+    assert tried >= 5
+
+
+@pytest.mark.parametrize("shorts", [True, False])
+def test_8_the_loss_balances(shorts: bool) -> None:
+    """L = what owners lost + gains − hidden + write-offs + default costs − what inside claims and tokens lost.
+
+    Deficits that stood at the opening and claims in excess of liabilities are the two terms that the plain balance
+    forgets (docs/decisions/0010).
+    """
+    seen: set[str] = set()
+    for seed in range(60):
+        tables, scenario, solution = solved(seed, shorts)
+        terms = slow_of(tables, scenario, solution, layers=False).balance
+        seen |= {name for name, value in terms.items() if value != 0.0}
+        found = ct.attribute(solution)
+        largest = max([1e-6, found.total, *map(abs, terms.values())])
+        assert sum(terms.values()) == pytest.approx(found.total, abs=1e-9 * largest), seed
+        assert found.channels["usd"].sum() == pytest.approx(sum(terms.values()), abs=1e-9 * largest), seed
+    wanted = {"fallen", "write-offs", "opening deficits", "default costs", "inside claims", "inside tokens"}
+    assert wanted | ({"gains"} if shorts else set()) <= seen
+
+
+def test_8_a_deficit_that_stood_at_the_opening_is_a_loss_without_a_shock() -> None:
+    """10 A against 12 of debt, closed in full at no cost: 2 were missing before anything happened, and are `opening`."""
+    tables = {**TABLES, "terms": [{"platform": "x", "asset": "A", "weight": 0.8}]}
+    tables["positions"] = [TABLES["positions"][0], {**TABLES["positions"][1], "quantity": 12.0}]
+    tables["markets"] = [{**row, "depth": INF} for row in TABLES["markets"]]
+    found = ct.attribute(ct.solve(to_system(tables)))
+    assert found.total == pytest.approx(2.0, rel=1e-12)
+    assert found.sources.loc["opening", "usd"] == pytest.approx(2.0, rel=1e-12)
+
+
+def test_8_claims_in_excess_of_liabilities_count_where_they_end() -> None:
+    """Claims of 120 on a node that lists liabilities of 80 and lost 40 of them: the holder is 60 short, not 40."""
+    nodes = pd.DataFrame({"node": ["d", "c"], "liabilities": [80.0, 100.0], "buffer": [0.0, 1e3]})
+    claims = pd.DataFrame({"creditor": ["c"], "debtor": ["d"], "amount": [120.0]})
+    found = ct.attribute(ct.solve(ct.System(nodes=nodes, claims=claims), ct.Scenario(losses={"d": 40.0})))
+    assert found.total == pytest.approx(60.0, rel=1e-12)
+    assert found.sources.loc["loss:d", "usd"] == pytest.approx(60.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["full", "restore"])
+def test_9_deficits_of_perps_are_shared_and_at_most_winners_gains(rule: str) -> None:
+    """One perp, its quantities adding up to zero: bad debt comes from the shock, and the winners paid for it."""
+    tried = 0
+    for seed in range(12):
+        solution = perps(seed, rule)
+        if not solution.totals["deficit"] > 0.0:
+            continue
+        found = ct.attribute(solution, "deficit:x")
+        assert found.total == pytest.approx(solution.totals["deficit"], rel=1e-9), seed
+        assert found.total <= solution.totals["gains"] * (1.0 + 1e-12), seed
+        assert found.residual <= 1e-9 * max(1.0, found.absolute_shares), seed
+        assert found.sources["usd"].sum() == pytest.approx(found.total, rel=1e-9), seed
+        assert set(found.sources.index[found.sources["usd"].abs() > 1e-12]) <= {"shock:A", "overshoot"}, seed
+        tried += 1
+    assert tried >= 4
+
+
+def perps(seed: int, rule: str) -> ct.Solution:
+    rng = np.random.default_rng(seed)
+    quantity = rng.normal(size=8)
+    quantity -= quantity.mean()
+    names = [f"a{i}" for i in range(quantity.size)]
+    cash = np.abs(quantity) * rng.uniform(0.1, 0.3, quantity.size)
+    book = {"account": names, "asset": "A", "side": "perp", "quantity": quantity, "entry_price": 1.0}
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "margin_rule": "maintenance", "close_rule": rule}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 20.0}),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "maintenance": 0.05}),
+        accounts=pd.DataFrame({"account": names, "platform": "x", "cash": cash}),
+        positions=pd.DataFrame(book),
+    )
+    return ct.solve(system, ct.Scenario(shocks={"A": 0.35}), on_failure="return")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Paths by enumeration
+
+
+def enumerated(found: ct.Attribution) -> dict[tuple[str, ...], float]:
+    """Return every simple path and its weight by the determinant formula, from the table of edges alone.
+
+    With P the flows divided by what passes through their cause, a path weighs its first flow, times P along it, times
+    the share that its last entity bears, times det(I − P without the path)/det(I − P).
+    """
+    flow: dict[tuple[str, str], float] = {}
+    start: dict[tuple[str, str], float] = {}
+    for row in found.edges.itertuples():
+        where = start if row.cause_type == "source" else flow
+        where[str(row.cause), str(row.effect)] = where.get((str(row.cause), str(row.effect)), 0.0) + float(row.usd)
+    names = list(found.throughput.index)
+    through = found.throughput["usd"].to_dict()
+    move = np.array([[flow.get((j, i), 0.0) / through[j] if through[j] else 0.0 for j in names] for i in names])
+    place = {name: number for number, name in enumerate(names)}
+
+    def without(path: tuple[str, ...]) -> float:
+        rest = [place[name] for name in names if name not in path]
+        return float(np.linalg.det(np.eye(len(rest)) - move[np.ix_(rest, rest)]))
+
+    weights: dict[tuple[str, ...], float] = {}
+
+    def walk(path: tuple[str, ...], carried: float) -> None:
+        last = path[-1]
+        borne = float(found.throughput.loc[last, "borne"]) / through[last] if through[last] else 0.0
+        if borne:
+            weights[path] = carried * borne * without(path) / without(())
+        for following in names:
+            step = move[place[following], place[last]]
+            if step and following not in path:
+                walk((*path, following), carried * float(step))
+
+    for (source, first), usd in start.items():
+        walk((source, first), usd)
+    return weights
+
+
+def small(solution: ct.Solution) -> ct.Attribution | None:
+    """Return the attribution if its entities are few enough to enumerate every path."""
+    found = ct.attribute(solution)
+    return found if 2 <= len(found.throughput) <= 9 and found.total > 0.0 else None
+
+
+def test_paths_are_those_of_the_determinant_formula_and_add_up_to_the_loss() -> None:
+    tried, longest = 0, 0
+    for seed in range(60):
+        tables, scenario = random_tables(np.random.default_rng(seed), shorts=False, size="tiny")
+        found = small(ct.solve(to_system(tables), to_scenario(scenario), on_failure="return"))
+        if found is None:
+            continue
+        wanted = {path: usd for path, usd in enumerated(found).items() if usd > 1e-9 * found.total}
+        listed = ct.paths(found, k=20_000)
+        assert sum(wanted.values()) == pytest.approx(found.total, rel=1e-6), seed
+        assert listed["share"].sum() + listed.attrs["unlisted_share"] == pytest.approx(1.0, abs=1e-12), seed
+        assert abs(listed.attrs["unlisted_share"]) <= 1e-6, seed
+        by_path = dict(zip(listed["path"], listed["usd"], strict=True))
+        for path, usd in wanted.items():
+            assert by_path[path] == pytest.approx(usd, abs=1e-9 * found.total), (seed, path)
+        tried, longest = tried + 1, max([longest, *map(len, wanted)])
+    assert tried >= 20 and longest >= 5

@@ -72,7 +72,7 @@ def test_readme_prints_the_ranking_of_the_record() -> None:
     assert len(shown) == 4
     assert [name for name, *_ in shown] == list(ranked.index[:4])
     for name, *cells in shown:
-        assert cells == [usd(float(ranked[column][name])) for column in ("loss_passed_on", "own_loss", "usd_sold")]
+        assert cells == [usd(float(ranked[column][name])) for column in ("throughput", "own_loss", "usd_sold")]
 
 
 def test_model_has_every_total() -> None:

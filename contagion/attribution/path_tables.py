@@ -103,7 +103,7 @@ def walks(solved: Solution | Attribution, k: int = 10, target: str = "loss", by:
     >>> import contagion as ct
     >>> system, scenarios = ct.datasets.load("loop_lending")
     >>> found = ct.walks(ct.solve(system, scenarios["fall_25"]), k=5)
-    >>> round(found["share"].sum() + found.attrs["unlisted_share"], 9)
+    >>> float(round(found["share"].sum() + found.attrs["unlisted_share"], 9))
     1.0
     """
     found, which, chain = _prepared(solved, k, target, by)

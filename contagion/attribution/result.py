@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from contagion import holdings
+from contagion import display, holdings
 from contagion.attribution.adjoint import Stability, flow_of, flows, stability
 from contagion.attribution.build import LossGraph
 from contagion.attribution.entities import Entities, channel_of, edges, entities
@@ -95,6 +95,10 @@ class Attribution(HandsOutCopies):
     def __repr__(self) -> str:
         first = ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.sources["share"].head(3).items())
         return f"Attribution({self.target!r}, {self.unit} {self.total:,.6g}: {first or 'no sources'})"
+
+    def _repr_html_(self) -> str | None:
+        """Return the summary and the paths that a notebook shows; see `contagion.notebook`."""
+        return display.html(self)
 
     @property
     def graph(self) -> Graph:

@@ -83,8 +83,8 @@ def rank(solution: Solution) -> pd.DataFrame:
     >>> import contagion as ct
     >>> from contagion import generate
     >>> ranked = rank(ct.solve(*generate.system(accounts=1000)))
-    >>> ranked.columns[0], ranked.index[0], bool(ranked["loss_passed_on"].is_monotonic_decreasing)
-    ('rank', 'trader @ exchange0', True)
+    >>> ranked.columns[0], ranked.index[0], bool(ranked["throughput"].dropna().is_monotonic_decreasing)
+    ('rank', 'trader @ exchange1', True)
     """
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)

@@ -88,3 +88,16 @@ def fastest_of(work: Callable[[], object], repeats: int = 5) -> float:
         work()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def test_attribution_takes_no_longer_than_the_solve(benchmark: BenchmarkFixture) -> None:
+    """Sources and channels of a million accounts cost at most one solve."""
+    system, scenario = generated(1_000_000)
+    begun = time.perf_counter()
+    solution = ct.solve(system, scenario)
+    solving = time.perf_counter() - begun
+    attributing = fastest_of(lambda: ct.attribute(solution).residual)
+    found = benchmark.pedantic(ct.attribute, args=(solution,), rounds=1)
+    assert found.residual <= 1e-9
+    benchmark.extra_info["ratio"] = attributing / solving
+    assert attributing <= solving
