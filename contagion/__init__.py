@@ -17,7 +17,6 @@ Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_l
 load matplotlib when they are first asked for.
 """
 
-
 from contagion import datasets, generate
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
 from contagion.attribution import Attribution, attribute, paths, provenance, walks

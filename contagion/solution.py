@@ -139,6 +139,16 @@ class Solution(HandsOutCopies):
         """
         return MappingProxyType(self._totals)
 
+    @cached_property
+    def direct_loss(self) -> float:
+        """Loss in USD if nobody had reacted: no sale, no call, no quote withdrawn, no deficit."""
+        return frames.direct_loss(self.parts)
+
+    @property
+    def amplification(self) -> float:
+        """Loss over direct loss: what the system made of the shock; NaN where nothing was lost directly."""
+        return self.totals["loss"] / self.direct_loss if self.direct_loss > 0.0 else math.nan
+
     @property
     def stock_flow(self) -> MappingProxyType[str, float]:
         """Balance of equity changes against prices, sales, costs and claims; ``residual`` is its error."""

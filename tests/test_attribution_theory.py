@@ -12,9 +12,8 @@ from scipy.optimize import brentq, linprog
 
 import contagion as ct
 from contagion import kernels
-from contagion.attribution.paths import feedback
+from contagion.attribution import feedback
 from contagion.kernels import rounds
-from tests import loss_graph
 from tests.random_systems import random_tables
 from tests.systems import draw, to_scenario, to_system
 from tests.test_attribution import slow_of, solved
@@ -53,7 +52,7 @@ def grown(shock: float, by: float) -> float:
 
 def sources(solution: ct.Solution, *names: str, target: str = "loss") -> list[float]:
     found = ct.attribute(solution, target)
-    return [float(found.sources.loc[name, found.unit]) for name in names]
+    return [float(share) for share in found.sources.loc[list(names), found.unit]]
 
 
 def one_lender(markets: list[dict[str, Any]], accounts: list[dict[str, Any]], positions: list[dict[str, Any]]) -> Any:
@@ -127,7 +126,7 @@ def test_aumann_shapley_agrees_where_losses_are_linear() -> None:
 
     def haircut(steps: Sequence[float]) -> float:
         moved = lost * np.array([*steps, 0.0, 0.0, 0.0])
-        return float(write_offs(network, moved).nodes.loc["n4", "haircut"])
+        return float(write_offs(network, moved).nodes["haircut"]["n4"])
 
     secant = sources(write_offs(network, lost), "loss:n0", "loss:n1", target="haircut:n4")
     assert min(secant) > 0.0
@@ -269,8 +268,7 @@ def clearing_payments(network: Network, lost: np.ndarray) -> np.ndarray:
     bounds = [(0.0, owes) for owes in network.liabilities.tolist()]
     found = linprog(-np.ones(lost.size), np.eye(lost.size) - shares, assets, bounds=bounds, method="highs")
     assert found.status == 0
-    payments: np.ndarray = found.x
-    return payments
+    return np.asarray(found.x)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -308,7 +306,8 @@ def test_default_costs_multiply_what_is_written_off(seed: int) -> None:
     weight = borne / frame["loss"].to_numpy() + outside * secant
     inverse = np.linalg.inv(np.eye(lost.size) - network.owed * secant)
     multiplier = weight @ inverse
-    assert (multiplier >= 1.0 - 1e-9).all() and multiplier.max() > 1.05
+    assert (multiplier >= 1.0 - 1e-9).all()
+    assert multiplier.max() > 1.05
     found = sources(solution, *[f"loss:{name}" for name in network.names])
     assert found == pytest.approx(multiplier * lost, rel=1e-8)
 
@@ -355,13 +354,15 @@ def steepest(solution: ct.Solution) -> float:
     return max(slope(solution, drop) for drop in np.linspace(first, last, 301)[1:-1])
 
 
-def exact_and_readable(solution: ct.Solution) -> ct.Attribution:
-    found = ct.attribute(solution)
+def exact_and_readable(solution: ct.Solution, rule: Any = "binding") -> ct.Attribution:
+    found = ct.attribute(solution, rule=rule)
     assert found.total > 0.0
-    assert found.spectral_radius < 1.0 and found.determinant_sign == 1.0 and found.readable
+    assert found.spectral_radius < 1.0
+    assert found.determinant_sign == 1.0
     assert found.sources["usd"].sum() == pytest.approx(found.total, rel=1e-12)
     assert found.channels["usd"].sum() == pytest.approx(found.total, rel=1e-12)
-    assert (found.sources["usd"] >= 0.0).all() and (found.channels["usd"] >= 0.0).all()
+    assert (found.sources["usd"] >= 0.0).all()
+    assert (found.channels["usd"] >= 0.0).all()
     assert (found.edges["usd"] >= 0.0).all()
     return found
 
@@ -373,14 +374,15 @@ def test_a_cascade_through_its_tipping_point_is_shared_exactly(spread: float) ->
     calm = ct.solve(system, ct.Scenario(shocks={"A": 0.09}))
     solution = ct.solve(system, ct.Scenario(shocks={"A": 0.11}, depth={"x": 0.9}))
     assert solution.totals["loss"] > 1.5 * calm.totals["loss"]
-    assert steepest(solution) > 1.0
+    assert steepest(solution) > 1.8
+    assert slope(solution, float(solution.parts.run.state.log_drop[0])) < 1.0
     found = exact_and_readable(solution)
-    assert found.sources.loc["depth:x", "usd"] > 0.0
+    assert found.sources["usd"]["depth:x"] > 0.0
 
 
 @pytest.mark.parametrize("rule", ["binding", "layers"])
 def test_an_unstable_solution_is_shared_exactly_too(rule: Any) -> None:
-    """At a fixed point where the Jacobian of a round is 5 the radius of the secants is still below 1.
+    """At a fixed point where the Jacobian of a round is 1.7 the radius of the secants is still below 1.
 
     The least solution never is one: where a monotone map has a slope above one there is a point below that it maps
     below itself, and so a smaller fixed point. Between the calm solution and the collapsed one there is a third, a
@@ -402,9 +404,8 @@ def test_an_unstable_solution_is_shared_exactly_too(rule: Any) -> None:
         parts=parts._replace(run=parts.run._replace(state=state), outcome=kernels.settle(parts.inputs, state)),
     )
     assert unstable.markets.loc["x:A", "drop"] == pytest.approx(-np.expm1(-drop), rel=1e-9)
-    found = exact_and_readable(unstable)
-    assert found.sources.loc["shock:A", "share"] == pytest.approx(1.0, abs=1e-6)
-    assert ct.attribute(unstable, rule=rule).spectral_radius < 1.0
+    found = exact_and_readable(unstable, rule)
+    assert found.sources["share"]["shock:A"] == pytest.approx(1.0, abs=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -449,7 +450,7 @@ def test_6_what_does_not_happen_has_no_share(shorts: bool) -> None:
 
 
 def test_6_only_sources_that_reach_a_target_share_it() -> None:
-    """What is written off at the one of two lenders that have nothing in common has no part in the loss at the other."""
+    """Of two lenders with nothing in common, what is written off at one has no part in the loss at the other."""
     network = network_of(np.zeros((2, 2)), np.array([50.0, 50.0]), np.array([5.0, 5.0]))
     solution = write_offs(network, np.array([20.0, 10.0]))
     assert sources(solution, "loss:n0", "loss:n1", target="haircut:n0") == pytest.approx([0.3, 0.0], abs=1e-15)
@@ -519,7 +520,7 @@ def test_8_the_loss_balances(shorts: bool) -> None:
 
 
 def test_8_a_deficit_that_stood_at_the_opening_is_a_loss_without_a_shock() -> None:
-    """10 A against 12 of debt, closed in full at no cost: 2 were missing before anything happened, and are `opening`."""
+    """10 A against 12 of debt, closed in full at no cost: 2 were missing before anything happened."""
     tables = {**TABLES, "terms": [{"platform": "x", "asset": "A", "weight": 0.8}]}
     tables["positions"] = [TABLES["positions"][0], {**TABLES["positions"][1], "quantity": 12.0}]
     tables["markets"] = [{**row, "depth": INF} for row in TABLES["markets"]]
@@ -585,9 +586,10 @@ def enumerated(found: ct.Attribution) -> dict[tuple[str, ...], float]:
     """
     flow: dict[tuple[str, str], float] = {}
     start: dict[tuple[str, str], float] = {}
-    for row in found.edges.itertuples():
-        where = start if row.cause_type == "source" else flow
-        where[str(row.cause), str(row.effect)] = where.get((str(row.cause), str(row.effect)), 0.0) + float(row.usd)
+    columns = (found.edges[name].tolist() for name in ("cause_type", "cause", "effect", "usd"))
+    for kind, cause, effect, usd in zip(*columns, strict=True):
+        where = start if kind == "source" else flow
+        where[cause, effect] = where.get((cause, effect), 0.0) + usd
     names = list(found.throughput.index)
     through = found.throughput["usd"].to_dict()
     move = np.array([[flow.get((j, i), 0.0) / through[j] if through[j] else 0.0 for j in names] for i in names])
@@ -601,7 +603,7 @@ def enumerated(found: ct.Attribution) -> dict[tuple[str, ...], float]:
 
     def walk(path: tuple[str, ...], carried: float) -> None:
         last = path[-1]
-        borne = float(found.throughput.loc[last, "borne"]) / through[last] if through[last] else 0.0
+        borne = found.throughput["borne"][last] / through[last] if through[last] else 0.0
         if borne:
             weights[path] = carried * borne * without(path) / without(())
         for following in names:
@@ -636,4 +638,5 @@ def test_paths_are_those_of_the_determinant_formula_and_add_up_to_the_loss() -> 
         for path, usd in wanted.items():
             assert by_path[path] == pytest.approx(usd, abs=1e-9 * found.total), (seed, path)
         tried, longest = tried + 1, max([longest, *map(len, wanted)])
-    assert tried >= 20 and longest >= 5
+    assert tried >= 20
+    assert longest >= 5

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import contagion as ct
-from tests.systems import draw, loose
+from tests.systems import draw, loose, to_system
+from tests.test_loss_graph import TABLES
 
 Row = dict[str, Any]
 
@@ -816,3 +817,15 @@ def test_rounds_and_prices_end_where_the_other_tables_are() -> None:
         assert list(rounds["liquidated_count"]) == [int((first <= number).sum()) for number in rounds.index]
         called = accounts["called_round"].dropna()
         assert set(called) <= set(rounds.index[rounds["called_count"] > 0])
+
+
+def test_the_direct_loss_is_that_of_nobody_reacting() -> None:
+    """Ten A fall by a tenth; what the liquidation adds is amplification. A write-off counts where it ends."""
+    solution = ct.solve(to_system(TABLES), ct.Scenario(shocks={"A": 0.1}, depth={"x": 0.5}))
+    assert solution.direct_loss == pytest.approx(1.0, rel=1e-12)
+    assert solution.amplification == pytest.approx(1.865612546769761, rel=1e-12)
+    node = [{**TABLES["nodes"][0], "buffer": 3.0, "liabilities": 10.0}]
+    failed = ct.solve(to_system({**TABLES, "nodes": node}), ct.Scenario(losses={"x": 5.0}))
+    assert failed.direct_loss == pytest.approx(5.0, rel=1e-12)
+    assert failed.amplification == pytest.approx(1.0, rel=1e-12)
+    assert math.isnan(ct.solve(to_system(TABLES)).amplification)

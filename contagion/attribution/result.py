@@ -107,7 +107,7 @@ class Attribution(HandsOutCopies):
 
     @cached_property
     def sources(self) -> pd.DataFrame:
-        """One row a source, largest first: what would not have been lost, to first order in nothing but bookkeeping.
+        """One row a source, largest first: what each source caused, feedback included.
 
         Index source: ``shock:<key>``, ``depth:<key>``, ``loss:<node>`` with the scenario's keys, ``opening`` (accounts
         below a level in the opening tables) and ``overshoot`` (what the ratchet holds above its terminal cause).

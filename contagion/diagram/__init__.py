@@ -13,6 +13,7 @@ from contagion.diagram.columns import by_round, split
 from contagion.diagram.dot import to_dot
 from contagion.diagram.exposures import exposures
 from contagion.diagram.fold import fold
+from contagion.diagram.paths import draw_paths
 from contagion.diagram.render import FORMATS, fonts, render, renderer
 from contagion.errors import InputError
 from contagion.solution import Solution
@@ -21,7 +22,7 @@ from contagion.system import System
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["FORMATS", "draw", "fonts", "render", "renderer"]
+__all__ = ["FORMATS", "draw", "draw_paths", "fonts", "render", "renderer"]
 
 
 def draw(subject: System | Solution, most: int = 40) -> graphviz.Digraph:

@@ -219,7 +219,9 @@ def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: 
     money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
     taken: list[tuple[float, float, float, float]] = []
-    wanted = {row: free_place(found[row], Words(usd(listed[row].usd), 9.5, bold=True), taken) for row in _labelled(edges)}
+    wanted = {
+        row: free_place(found[row], Words(usd(listed[row].usd), 9.5, bold=True), taken) for row in _labelled(edges)
+    }
     places = {row: at for row, at in wanted.items() if at is not None}
     domain = boxes["domain"].to_numpy(dtype=object)
     for row in np.lexsort((np.arange(len(edges)), -money)).tolist():

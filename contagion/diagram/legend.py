@@ -64,7 +64,9 @@ def legend(picture: Picture, wide: float) -> tuple[str, float]:
 def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
     """Return the legend of a causal chain as an HTML-like label of a width, and its height."""
     names = set(picture.edges["channel"]) | ({"negative"} if (picture.edges["usd"] < 0.0).any() else set())
-    dashes = {name: _DASHES[CHANNELS[name].style] if name in ("cut", "negative") else _DASHES["solid"] for name in names}
+    dashes = {
+        name: _DASHES[CHANNELS[name].style] if name in ("cut", "negative") else _DASHES["solid"] for name in names
+    }
     items = [
         (Words(dashes[name], 14.0, line.colour), Words(f" {_CHAIN.get(name, line.label)}    ", _SIZE))
         for name, line in CHANNELS.items()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["to_dot"]
 
-_NARROWEST = 760.0
+_NARROWEST = 900.0
 _WIDEST = 15.0
 _THINNEST = 0.9
 _LABELLED = 0.0095
@@ -76,7 +76,7 @@ def to_dot(picture: Picture, total: float, unit: str) -> graphviz.Digraph:
     _arrows(graph, boxes, edges, found, ids, of, flip)
     for row, box in enumerate(drawn):
         if box.badge:
-            at = (layout.x[row] + box.size[0] / 2.0 - 10.0, layout.y[row] - box.size[1] / 2.0)
+            at = (layout.x[row] + box.size[0] / 2.0 - 4.0, layout.y[row] - box.size[1] / 2.0 - 3.0)
             graph.node(f"gain_{ids[row]}", pos=flip(*at), **_badge(box.badge))
     legend_at = flip(page / 2.0, layout.bottom + 16.0 + depth / 2.0)
     graph.node("legend", label=strip, pos=legend_at, **_PLAIN)
@@ -178,6 +178,6 @@ def _line(edge: Arrow, scale: float, back: bool, of: _Unit) -> dict[str, str]:
         "color": line.colour if edge.channel == "cut" else f"{line.colour}{'38' if back else 'a8'}",
         "style": "solid" if solid and edge.usd > 0.0 else line.style,
         "penwidth": f"{thick:.2f}",
-        "arrowsize": f"{0.6 if thick < 4.0 else 0.35:g}",
+        "arrowsize": f"{0.6 if thick < 4.0 else 0.35 if thick < 8.0 else 0.15:g}",
         "tooltip": plain(f"{line.label}: {of.share(edge.usd)}, {of.amount(edge.usd)}"),
     }

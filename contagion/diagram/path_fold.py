@@ -40,11 +40,11 @@ def weights(roles: Roles, total: float) -> pd.Series[float]:
     domain, kind = boxes["domain"].to_numpy(), boxes["type"].to_numpy()
     cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
     across = (domain[cause] != domain[effect]) & (kind[cause] == "pushed") & (kind[effect] == "passing")
-    crossing = flows[across].groupby("effect")["usd"].sum().abs()
-    weight = weight.add(_ACROSS * crossing / scale, fill_value=0.0)
-    hidden = cut[cut["usd"] > 1e-3 * scale]
-    for end in ("cause", "effect"):
-        weight = weight.add(hidden.groupby(end)["usd"].sum() / max(float(hidden["usd"].sum()), 1e-300), fill_value=0.0)
+    crossing, hidden = flows[across & (flows["usd"] > 0.0).to_numpy()], cut[cut["usd"] > 1e-3 * scale]
+    for told, bonus in ((crossing, _ACROSS), (hidden, 1.0)):
+        for end in ("cause", "effect"):
+            share = told.groupby(end)["usd"].sum() / max(float(told["usd"].sum()), 1e-300)
+            weight = weight.add(bonus * share, fill_value=0.0)
     return weight.reindex(boxes.index)
 
 
@@ -55,8 +55,9 @@ def partition(boxes: pd.DataFrame, weight: pd.Series[float]) -> pd.Series[Any]:
     wherever they are), and the smallest families together. Markets that a shock hit are first put together by asset.
     """
     keys = pd.Series([(name, f"{row}") for row, name in boxes["name"].items()], index=boxes.index, dtype=object)
+    weighed = boxes.assign(weight=weight)
     for stage, quota in STAGES.items():
-        mine = boxes[boxes["type"] == stage].assign(weight=weight)
+        mine = weighed[boxes["type"] == stage]
         if len(mine) <= quota:
             continue
         if stage == "hit":

@@ -102,7 +102,9 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
     boxes, headings = _placed(boxes, few.flows)
     shown = strongest(few.flows, _EDGES)
     notes = _left_out(few.flows, shown, found)
-    cuts = few.cut[few.cut["usd"] > 1e-3 * abs(found.total)].sort_values(["usd", "cause", "effect"], ascending=[False, True, True])
+    cuts = few.cut[few.cut["usd"] > 1e-3 * abs(found.total)].sort_values(
+        ["usd", "cause", "effect"], ascending=[False, True, True]
+    )
     cuts = cuts.head(_CUTS).assign(channel="cut")
     scenario = found.terminal.scenario
     return Picture(
@@ -142,7 +144,9 @@ def _cut_words(few: Roles, cuts: pd.DataFrame) -> list[str]:
         f"{name[cause]} → {name[effect]} ({usd(amount)})"
         for cause, effect, amount in zip(cuts["cause"], cuts["effect"], cuts["usd"], strict=True)
     ]
-    return [f"Cut by a fixed oracle price, so nothing flows: {', '.join(words)} that the market price would have taken."]
+    return [
+        f"Cut by a fixed oracle price, so nothing flows: {', '.join(words)} that the market price would have taken."
+    ]
 
 
 def _warning(found: Attribution) -> list[str]:
@@ -163,7 +167,9 @@ def _left_out(flows: pd.DataFrame, shown: pd.DataFrame, found: Attribution) -> t
         )
     negative = float(flows["usd"].clip(upper=0.0).sum())
     if negative < -1e-9 * scale:
-        notes.append(f"negative flows (gains and hedges that soften it): {percent(negative / scale)}, dashed where drawn")
+        notes.append(
+            f"negative flows (gains and hedges that soften it): {percent(negative / scale)}, dashed where drawn"
+        )
     return tuple(notes)
 
 
@@ -221,7 +227,9 @@ def _placed(boxes: pd.DataFrame, flows: pd.DataFrame) -> tuple[pd.DataFrame, tup
 
 def _notes(boxes: pd.DataFrame, scenario: Scenario) -> list[str]:
     """Return one line of facts about each box: what a shock is, how far a price fell, what was sold or withdrawn."""
-    return [_imposed(box.name, scenario) if box.type == "source" else _facts(box) for box in boxes.itertuples(index=False)]
+    return [
+        _imposed(box.name, scenario) if box.type == "source" else _facts(box) for box in boxes.itertuples(index=False)
+    ]
 
 
 def _imposed(name: str, scenario: Scenario) -> str:

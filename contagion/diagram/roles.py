@@ -108,7 +108,9 @@ def _divided(base: Entities) -> tuple[Entities, _First]:
     )
     groups = slice(first.passing, first.hit)
     of = base.of | {kind: base.of[kind] - first.passing + first.losing for kind in ("loss", "short")}
-    return Entities(base.names.append(base.names[groups]), base.types.append(base.types[groups]), base.sources, of), first
+    return Entities(
+        base.names.append(base.names[groups]), base.types.append(base.types[groups]), base.sources, of
+    ), first
 
 
 def _unrolled(flows: pd.DataFrame, first: _First, size: int, sources: int) -> pd.DataFrame:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from contagion import channels
 from contagion.frames.accounts import hidden_bad_debt
 from contagion.frames.nodes import outside_loss
 from contagion.frames.parts import Parts
+from contagion.kernels import settle
 from contagion.kernels.inputs import DEBT, Floats, sum_by
 from contagion.kernels.markets import prices
+from contagion.kernels.rounds import start
 
 
 @np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
@@ -36,6 +39,18 @@ def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
         "deficit": float(lost.deficit.sum()),
         "funded": float(made.received.sum()),
     }
+
+
+def direct_loss(parts: Parts) -> float:
+    """Return the loss if nobody reacted: shocks, pegs and write-offs, and what these take from claimants at once."""
+    nodes, opening = parts.inputs.nodes, start(parts.inputs)
+    owned = settle(parts.inputs, opening).losses.owned
+    cut = channels.haircut(nodes.loss + owned, nodes.buffer, nodes.liabilities, nodes.recovery_rate)
+    state = opening._replace(haircut=cut)
+    lost = settle(parts.inputs, state).losses._replace(loss=nodes.loss + owned)
+    unmoved = parts._replace(run=parts.run._replace(state=state), outcome=parts.outcome._replace(losses=lost))
+    by_accounts = float(lost.lost[parts.inputs.accounts.owner < 0].sum())
+    return by_accounts + float(np.minimum(lost.loss, nodes.buffer).sum()) + float(outside_loss(unmoved).sum())
 
 
 @np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
