@@ -21,7 +21,7 @@ from contagion import datasets, generate
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
 from contagion.attribution import Attribution, attribute, paths, provenance, walks
 from contagion.compare import Comparison, compare
-from contagion.diagram import draw, render
+from contagion.diagram import draw, draw_paths, render
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.io import read_system, write_system
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
@@ -54,6 +54,7 @@ __all__ = [
     "datasets",
     "debt_at_risk",
     "draw",
+    "draw_paths",
     "generate",
     "headroom",
     "impact_if_failed",

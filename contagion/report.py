@@ -70,7 +70,7 @@ def write_report(solution: Solution, folder: str | Path, progress: bool = False)
 
 
 def write_attribution(found: Attribution, folder: str | Path) -> list[Path]:
-    """Return the files written: sources, channels, transmission, edges, throughput, paths, and a picture of the paths."""
+    """Return the files written: sources, channels, transmission, edges, throughput, paths, and their picture."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = {name: getattr(found, name) for name in ("sources", "channels", "transmission", "throughput")}

@@ -99,3 +99,13 @@ def test_nothing_happened_and_there_are_no_paths() -> None:
 def test_wrong_arguments(arguments: Any, message: str) -> None:
     with pytest.raises(ct.InputError, match=message):
         ct.paths(**{"solved": worked_example(), **arguments})
+
+
+def test_an_attribution_shows_itself_in_a_notebook() -> None:
+    html = ct.attribute(worked_example())._repr_html_()
+    assert html is not None
+    for said in ("shock:A", "86%", "own shock", "ρ", "<svg"):
+        assert said in html
+    price = ct.attribute(worked_example(), "price:x:A")._repr_html_()
+    assert price is not None
+    assert "drop" in price

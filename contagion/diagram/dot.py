@@ -81,6 +81,7 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
 
 
 def page_looks(picture: Picture, page: float, bottom: float) -> dict[str, str]:
+    """Return the attributes of a page of a width and height."""
     return {
         "layout": "nop2",
         "bb": f"0,0,{page:.1f},{bottom:.1f}",
@@ -101,6 +102,7 @@ class Flip:
         self.bottom = bottom
 
     def __call__(self, x: float, y: float) -> str:
+        """Return the place in DOT of a place on the page."""
         return f"{x:.1f},{self.bottom - y:.1f}"
 
 
@@ -236,6 +238,7 @@ def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: 
 
 
 def curve(route: Route, flip: Flip) -> str:
+    """Return a route as the position of an edge in DOT."""
     return f"e,{flip(*route.tip)} " + " ".join(flip(*point) for point in route.curve)
 
 

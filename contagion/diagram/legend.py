@@ -8,7 +8,7 @@ from itertools import pairwise
 from contagion.diagram.labels import font, table
 from contagion.diagram.metrics import Words, fitted, width
 from contagion.diagram.picture import Picture
-from contagion.diagram.style import CHANNELS, INK, MUTED, RAMP, fill
+from contagion.diagram.style import CHANNELS, FLOWS, INK, MUTED, RAMP, fill
 
 __all__ = ["chain_legend", "legend", "title"]
 
@@ -64,12 +64,10 @@ def legend(picture: Picture, wide: float) -> tuple[str, float]:
 def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
     """Return the legend of a causal chain as an HTML-like label of a width, and its height."""
     names = set(picture.edges["channel"]) | ({"negative"} if (picture.edges["usd"] < 0.0).any() else set())
-    dashes = {
-        name: _DASHES[CHANNELS[name].style] if name in ("cut", "negative") else _DASHES["solid"] for name in names
-    }
+    dashes = {name: _DASHES[FLOWS[name].style] if name in ("cut", "negative") else _DASHES["solid"] for name in names}
     items = [
         (Words(dashes[name], 14.0, line.colour), Words(f" {_CHAIN.get(name, line.label)}    ", _SIZE))
-        for name, line in CHANNELS.items()
+        for name, line in FLOWS.items()
         if name in names
     ]
     rows = [*_wrapped(items, wide), _ramp()] if len(picture.boxes) else []

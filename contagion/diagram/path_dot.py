@@ -15,7 +15,7 @@ from contagion.diagram.legend import chain_legend, title
 from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import Route, routes
-from contagion.diagram.style import CHANNELS, FONT, INK, MUTED, fill
+from contagion.diagram.style import FLOWS, FONT, INK, MUTED, fill
 from contagion.money import percent, usd
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _arrows(
 
 
 def _label(edge: Arrow, size: float, of: _Unit) -> Words:
-    line = CHANNELS["negative" if edge.usd < 0.0 else edge.channel]
+    line = FLOWS["negative" if edge.usd < 0.0 else edge.channel]
     colour = line.ink or line.colour
     if edge.channel == "cut":
         return Words("✕ cut", 9.5, colour, bold=True)
@@ -171,7 +171,7 @@ def _label(edge: Arrow, size: float, of: _Unit) -> Words:
 
 
 def _line(edge: Arrow, scale: float, back: bool, of: _Unit) -> dict[str, str]:
-    line = CHANNELS["negative" if edge.usd < 0.0 else edge.channel]
+    line = FLOWS["negative" if edge.usd < 0.0 else edge.channel]
     thick = line.widest if edge.channel == "cut" else max(_THINNEST, _WIDEST * scale)
     solid = edge.channel in ("quote", "owned", "funding", "peg", "arbitrage")  # wide here, so dashes would not read
     return {

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from contagion.diagram.roles import AMOUNTS, Roles
+from contagion.kernels.inputs import Bools
 
-__all__ = ["STAGES", "fold", "partition", "strongest", "weights"]
+__all__ = ["STAGES", "fold", "partition", "spilled", "strongest", "weights"]
 
 STAGES = {"source": 5, "hit": 4, "passing": 6, "pushed": 5, "losing": 6, "node": 3}
 """Boxes of each stage that a page holds."""
@@ -30,22 +31,30 @@ _SURPRISE = 0.15
 def weights(roles: Roles, total: float) -> pd.Series[float]:
     """Return what each box counts for: its share of the loss, and more for what tells more than its size.
 
-    That is the fall of a price which nobody shocked, what passes between domains, and what a fixed oracle hides.
+    That is the fall of a price which nobody shocked, whom it forces to sell in another domain, and what a fixed oracle
+    hides.
     """
     boxes, flows, cut = roles
     scale = max(abs(total), 1e-300)
     weight = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs()) / scale
     unshocked = (boxes["type"] == "pushed") & ~boxes["shocked"] & (boxes["base"] > 1e-3 * scale)
     weight = weight + _SURPRISE * (boxes["lost"] / boxes["base"]).clip(0.0, 1.0).where(unshocked, 0.0)
-    domain, kind = boxes["domain"].to_numpy(), boxes["type"].to_numpy()
-    cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
-    across = (domain[cause] != domain[effect]) & (kind[cause] == "pushed") & (kind[effect] == "passing")
-    crossing, hidden = flows[across & (flows["usd"] > 0.0).to_numpy()], cut[cut["usd"] > 1e-3 * scale]
+    crossing, hidden = flows[spilled(roles)], cut[cut["usd"] > 1e-3 * scale]
     for told, bonus in ((crossing, _ACROSS), (hidden, 1.0)):
         for end in ("cause", "effect"):
             share = told.groupby(end)["usd"].sum() / max(float(told["usd"].sum()), 1e-300)
             weight = weight.add(bonus * share, fill_value=0.0)
     return weight.reindex(boxes.index)
+
+
+def spilled(roles: Roles) -> Bools:
+    """Return which flows run from a price that nobody shocked to accounts in another domain, which it makes act."""
+    boxes, flows, _ = roles
+    domain, kind = boxes["domain"].to_numpy(), boxes["type"].to_numpy()
+    cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
+    new = (kind == "pushed") & ~boxes["shocked"].to_numpy(dtype=bool)
+    crosses: Bools = (domain[cause] != domain[effect]) & new[cause] & (kind[effect] == "passing")
+    return crosses & (flows["usd"] > 0.0).to_numpy()
 
 
 def partition(boxes: pd.DataFrame, weight: pd.Series[float]) -> pd.Series[Any]:
@@ -97,19 +106,19 @@ def fold(roles: Roles, keys: pd.Series[Any]) -> tuple[Roles, np.ndarray]:
     merged = named.groupby(into).agg(how | {"home": _joined, "domain": _joined, "shocked": "any"})
     flows = roles.flows.assign(cause=into[roles.flows["cause"]], effect=into[roles.flows["effect"]])
     inside = flows[flows["cause"] == flows["effect"]].groupby("effect")["usd"].sum()
-    flows = flows[flows["cause"] != flows["effect"]].groupby(["cause", "effect", "channel"], sort=True)["usd"].sum()
+    between = flows[flows["cause"] != flows["effect"]].groupby(["cause", "effect", "channel"], sort=True)["usd"].sum()
     cut = roles.cut.assign(cause=into[roles.cut["cause"]], effect=into[roles.cut["effect"]])
     cut = cut.groupby(["cause", "effect"], sort=True)["usd"].sum().reset_index()
     merged["usd"] = merged["usd"].sub(inside, fill_value=0.0).reindex(merged.index)
-    return Roles(merged.reset_index(drop=True), flows.reset_index(), cut), into
+    return Roles(merged.reset_index(drop=True), between.reset_index(), cut), into
 
 
-def strongest(flows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return the strongest flows, and for each box at least its strongest one in and its strongest one out."""
+def strongest(flows: pd.DataFrame, most: int, wanted: Bools) -> pd.DataFrame:
+    """Return the strongest flows, the wanted ones, and for each box its strongest one in and its strongest one out."""
     if len(flows) <= most:
         return flows
     ranked = flows.assign(size=-flows["usd"].abs()).sort_values(["size", "cause", "effect", "channel"])
-    needed = ~(ranked["cause"].duplicated() & ranked["effect"].duplicated())
+    needed = ~(ranked["cause"].duplicated() & ranked["effect"].duplicated()) | wanted[ranked.index]
     free = np.cumsum((~needed).to_numpy()) <= max(0, most - int(needed.sum()))
     return flows.loc[ranked.index[needed.to_numpy() | free].sort_values()].reset_index(drop=True)
 

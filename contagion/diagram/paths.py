@@ -13,7 +13,7 @@ from contagion.attribution import paths as largest_paths
 from contagion.attribution.chain import Chain, gains
 from contagion.attribution.path_tables import chain_of
 from contagion.diagram.path_dot import to_dot
-from contagion.diagram.path_fold import fold, partition, strongest, weights
+from contagion.diagram.path_fold import fold, partition, spilled, strongest, weights
 from contagion.diagram.picture import Picture
 from contagion.diagram.roles import Roles, roles
 from contagion.errors import InputError
@@ -74,15 +74,19 @@ def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz
     >>> "shock:ETH" in picture.source, "who loses" in picture.source
     (True, True)
     """
+    _check_arguments(solved, k)
+    found = attribute(solved) if isinstance(solved, Solution) else solved
+    return to_dot(chain(found, k), found.total, found.unit)
+
+
+def _check_arguments(solved: object, k: object) -> None:
     problems = []
     if not isinstance(solved, Solution | Attribution):
         problems.append(f"solved is a {type(solved).__name__}; give a Solution or an Attribution")
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1):
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or not k >= 1):
         problems.append(f"k is {k!r}; give a whole number of at least 1, or None")
     if problems:
         raise InputError(problems, "draw_paths")
-    found = attribute(solved) if isinstance(solved, Solution) else solved
-    return to_dot(chain(found, k), found.total, found.unit)
 
 
 def chain(found: Attribution, k: int | None = None) -> Picture:
@@ -100,7 +104,7 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
     few, into = fold(every, keys)
     boxes = few.boxes.assign(gain=_gains(found, every, few, into), note=_notes(few.boxes, found.terminal.scenario))
     boxes, headings = _placed(boxes, few.flows)
-    shown = strongest(few.flows, _EDGES)
+    shown = strongest(few.flows, _EDGES, spilled(few) & (few.boxes["members"] == 1.0).to_numpy()[few.flows["cause"]])
     notes = _left_out(few.flows, shown, found)
     cuts = few.cut[few.cut["usd"] > 1e-3 * abs(found.total)].sort_values(
         ["usd", "cause", "effect"], ascending=[False, True, True]
@@ -221,14 +225,15 @@ def _placed(boxes: pd.DataFrame, flows: pd.DataFrame) -> tuple[pd.DataFrame, tup
     used = [stage for stage in order if (kind == stage).any()]
     column = boxes["type"].map({stage: number for number, stage in enumerate(used)}).astype("int64")
     gross = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs())
-    blank = {"domain": "", "sort": "", "first": 1.0, "kind": boxes["type"], "gross": gross}
+    blank: dict[str, Any] = {"domain": "", "sort": "", "first": 1.0, "kind": boxes["type"], "gross": gross}
     return boxes.assign(column=column, **blank), tuple(_HEADINGS[stage] for stage in used)
 
 
 def _notes(boxes: pd.DataFrame, scenario: Scenario) -> list[str]:
     """Return one line of facts about each box: what a shock is, how far a price fell, what was sold or withdrawn."""
     return [
-        _imposed(box.name, scenario) if box.type == "source" else _facts(box) for box in boxes.itertuples(index=False)
+        _imposed(str(box.name), scenario) if box.type == "source" else _facts(box)
+        for box in boxes.itertuples(index=False)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CHANNELS", "DOMAINS", "FONT", "INK", "MUTED", "RAMP", "SHAPES", "Line", "fill"]
+__all__ = ["CHANNELS", "DOMAINS", "FLOWS", "FONT", "INK", "MUTED", "RAMP", "SHAPES", "Line", "fill"]
 
 FONT = "Helvetica,Arial,Liberation Sans,DejaVu Sans,sans-serif"
 """First of these that exists; the last is carried in ``fonts`` for machines without any."""
@@ -67,12 +67,17 @@ CHANNELS = {
     "peg": Line("#cc79a7", "dotted", "peg, issuer", 2.5),
     "arbitrage": Line("#7f7f7f", "dotted", "arbitrage", 2.5),
     "shock": Line("#9a9a9a", "solid", "shock", 2.0),
+}
+"""Channels in the order of the legend, in colours of Okabe and Ito (2008)."""
+
+FLOWS = {
+    **CHANNELS,
     "mark": Line("#0072b2", "solid", "loss on holdings"),
     "cost": Line("#56b4e9", "solid", "cost of liquidations", ink="#2a7fb0"),
     "cut": Line("#000000", "dotted", "not seen: fixed oracle price", 1.4),
     "negative": Line("#8a8a8a", "dashed", "negative: gains, hedges", ink="#5f5f5f"),
 }
-"""Channels in the order of the legend, in colours of Okabe and Ito (2008)."""
+"""Channels of a causal chain."""
 
 
 def fill(share: float) -> tuple[str, str, str]:
