@@ -1,6 +1,6 @@
 """Systemic risk on exposure graphs: who takes down whom, through what, and what would have stopped it.
 
-Load a system and its scenarios, solve one to its fixed point, rank what its loss passed through, ask where it came from:
+Load a system and its scenarios, solve one to its fixed point, rank whom its loss passed, ask where it came from:
 
 >>> import contagion as ct
 >>> system, scenarios = ct.datasets.load("loop_lending")

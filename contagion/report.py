@@ -38,6 +38,7 @@ __all__ = [
 
 _FORMATS = ("svg", "png")
 _PATHS = 50
+_EXTRAS = ("matplotlib",)
 _PACKAGES = ("contagion", "numpy", "scipy", "pandas", "networkx", "graphviz", "pygraphviz")
 
 
@@ -140,6 +141,8 @@ def record(solution: Solution) -> dict[str, Any]:
             "error_estimate": solution.error_estimate,
             "knife_edge_accounts": len(solution.knife_edge),
             "totals": dict(solution.totals),
+            "direct_loss": solution.direct_loss,
+            "amplification": solution.amplification,
             "stock_flow": dict(solution.stock_flow),
         }
     )
@@ -148,7 +151,8 @@ def record(solution: Solution) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, of this package and of what it computes and draws with."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+    extra = [name for name in _EXTRAS if importlib.util.find_spec(name) is not None]
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*_PACKAGES, *extra)}
 
 
 def _digest(frame: pd.DataFrame) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def test_solve_writes_everything_twice_the_same(folder: Path) -> None:
     assert "whale @ x" in done.stdout
     files = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
     tables = "ranking markets accounts nodes rounds prices quotes liquidations knife_edge"
-    pictures = "cascade.svg cascade.png exposures.svg exposures.png"
-    assert set(files) == {f"{name}.csv" for name in tables.split()} | set(pictures.split()) | {"run.json"}
+    tables += " sources channels transmission throughput edges paths"
+    pictures = {f"{name}.{kind}" for name in ("cascade", "exposures", "paths", "timeline") for kind in ("svg", "png")}
+    assert set(files) == {f"{name}.csv" for name in tables.split()} | pictures | {"run.json"}
     accounts = pd.read_csv(folder / "out" / "accounts.csv", index_col="account")
     assert accounts["equity_after"]["a"] == pytest.approx(2.4 - 1.865612546769761, rel=1e-12)
     record = json.loads(files["run.json"])

@@ -68,7 +68,7 @@ def provenance(solution: Solution) -> pd.DataFrame:
     names = list(dict.fromkeys([*secant.sources.index, "opening", "overshoot"]))
     last = secant.terminal
     made = _through_rounds(solution, names)
-    graph = _instant(last, made["lam"], [*_losses(last)])
+    graph = _instant(last, _losses(last))
     _follow(graph, ("loss", "short", "node"), made, names)
     total = np.zeros(len(names))
     for kind, amounts in secant.amounts.items():
@@ -110,7 +110,7 @@ def _reactions(seen: Terminal, old: State, new: State, made: dict[str, Made], na
     t = seen._replace(parts=seen.parts._replace(run=seen.parts.run._replace(state=acting)))
     need, none = needs(t), np.zeros(t.lam.size, dtype=np.bool_)
     rows = actions(t, need, none, np.zeros(t.eta.size, dtype=np.bool_))
-    graph = _instant(t, made["lam"], [(rows.blocks, rows.sources), *_losses(t)], need)
+    graph = _instant(t, [(rows.blocks, rows.sources), *_losses(t)], need)
     _follow(graph, ("need",), made, names)
     for kind, before, after in (("lam", old.liquidated, new.liquidated), ("eta", old.withdrawn, new.withdrawn)):
         _change(graph, kind, before, after, made, names)
@@ -129,7 +129,7 @@ def _prices(t: Terminal, made: dict[str, Made], names: list[str]) -> None:
     """Set what sources contributed to prices, sellers' prices and flows of sales."""
     sold = sales(t)
     blocks, sources = price_rows(t, sold)
-    graph = _instant(t, made["lam"], [([*blocks, Block("flow", "lam", "sale", sold)], sources)], gross=gross_flow(sold))
+    graph = _instant(t, [([*blocks, Block("flow", "lam", "sale", sold)], sources)], gross=gross_flow(sold))
     _follow(graph, ("flow",), made, names)
     size = t.drop.size
     made["price"] = made["sale"] = np.zeros((size, len(names)))
@@ -157,7 +157,6 @@ def _losses(t: Terminal) -> list[tuple[list[Block], list[Source]]]:
 
 def _instant(
     t: Terminal,
-    lam: Made,
     rows: list[tuple[list[Block], list[Source]]],
     need: Floats | None = None,
     gross: Floats | None = None,

@@ -37,6 +37,7 @@ ROUNDS = 20_000
 
 
 def solved(system: ct.System, scenario: ct.Scenario, max_rounds: int) -> ct.Solution:
+    """Return a solution, converged or not; rounds are shown to whoever looks at the terminal."""
     return ct.solve(system, scenario, max_rounds=max_rounds, on_failure="return", progress=watched())
 
 
@@ -58,12 +59,14 @@ def prepare(folder: Path) -> None:
 
 
 def prepare_file(file: Path) -> None:
+    """Make the folder of a file, and try to write there."""
     if file.is_dir():
         raise ct.InputError(f"{file}: is a folder; give a file for --out")
     prepare(file.parent)
 
 
 def end(failed: bool) -> None:
+    """Say that a solve did not converge, and end with its exit code."""
     if failed:
         sys.stderr.write("contagion: NOT CONVERGED; these numbers are not a result; try --max-rounds\n")
         raise typer.Exit(NOT_CONVERGED)

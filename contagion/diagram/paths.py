@@ -71,7 +71,7 @@ def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz
     >>> from contagion import datasets, solve
     >>> system, scenarios = datasets.load("loop_lending")
     >>> picture = draw_paths(solve(system, scenarios["fall_25"]))
-    >>> "shock:ETH" in picture.source, "who loses" in picture.source
+    >>> "shock:USDe" in picture.source, "who loses" in picture.source
     (True, True)
     """
     _check_arguments(solved, k)
