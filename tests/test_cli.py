@@ -94,8 +94,8 @@ def test_check_of_a_scenario_with_an_unknown_name(folder: Path) -> None:
 def test_rank_and_draw(folder: Path) -> None:
     done = run("rank", folder / "tables", folder / "fall.toml", "--out", "ranking.csv", "--top", 1, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "and 4 more" in done.stdout
-    assert pd.read_csv(folder / "ranking.csv")["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert "and 5 more" in done.stdout
+    assert pd.read_csv(folder / "ranking.csv")["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     for arguments in (["tables"], ["tables", "fall.toml", "--out", "cascade"]):
         drawn = run("draw", *arguments, cwd=folder)
         assert (drawn.returncode, drawn.stderr) == (0, "")
@@ -259,7 +259,7 @@ def test_other_failures_of_the_disk_become_messages(
 def test_rank_makes_the_folder_of_its_file(folder: Path) -> None:
     done = run("rank", folder / "tables", folder / "fall.toml", "--out", folder / "deep" / "er" / "ranking.csv")
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(pd.read_csv(folder / "deep" / "er" / "ranking.csv")) == 4
+    assert len(pd.read_csv(folder / "deep" / "er" / "ranking.csv")) == 6
 
 
 def test_rounds_can_be_capped(folder: Path) -> None:

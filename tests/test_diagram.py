@@ -18,11 +18,14 @@ import pandas as pd
 import pytest
 
 import contagion as ct
+from contagion import holdings
 from contagion.diagram import draw, fonts, render, renderer
 from contagion.diagram import render as rendering
 from contagion.diagram.cascade import cascade
 from contagion.diagram.columns import by_round, split
+from contagion.diagram.conserved import passing
 from contagion.diagram.exposures import exposures
+from contagion.diagram.flows import flows
 from contagion.diagram.fold import fold
 from contagion.diagram.layout import arrange
 from contagion.diagram.picture import SUMS, Picture
@@ -117,11 +120,12 @@ def test_cascade_as_text() -> None:
         "column1 [label='shock'",
         "column2 [label='round 1'",
         "column3 [label='balance sheets'",
-        "group1 [label='trader | Exchange · 1 account | lost $1m (100%) | 100% sold · bad debt $228k · r1' "
+        "group1 [label='trader | Exchange · 1 account | lost $1m (100%) | 100% sold · bad debt $228k · "
+        "passes 103% · r1' "
         'fillcolor="#7a2503"',
-        "market1 [label='Exchange:ETH | −31% · $4m sold' fillcolor=\"#fdae45\"",
-        "node1 [label='Exchange | $4m liquidated · r1 | loss $228k · haircut 6.4%'",
-        "node2 [label='Bank | loss $128k'",
+        "market1 [label='Exchange:ETH | −31% · $4m sold | passes 103%' fillcolor=\"#fdae45\"",
+        "node1 [label='Exchange | $4m liquidated · r1 | loss $228k · haircut 6.4% · passes 19%'",
+        "node2 [label='Bank | loss $128k · passes 10%'",
         "shock1 [label='Shock | ETH −30%'",
         'market1 -> group1 [color="#56b4e970" style=solid]',
         'group1 -> market1 [color="#d55e0070" style=solid]',
@@ -575,3 +579,22 @@ def test_drawing_is_imported_only_where_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert callable(rendering)
+
+
+def test_arrows_and_boxes_say_what_of_the_loss_passes() -> None:
+    """What flows into boxes of the cascade is the attribution's throughput, and arrows say their share of the loss."""
+    solution = ct.solve(small(buffer=1e5), ct.Scenario(shocks={"ETH": 0.3}))
+    found = ct.attribute(solution)
+    grouped = holdings.groups(solution.system, solution.parts.inputs, solution.parts.labels)
+    arrows = flows(solution.parts, grouped, solution.markets)
+    passed = passing(solution, grouped, arrows)
+    names = [*solution.parts.labels.nodes, *solution.parts.labels.markets, *grouped.names]
+    wanted = found.throughput["share"].reindex(names).fillna(0.0)
+    np.testing.assert_allclose(passed.boxes, wanted, rtol=1e-12, atol=1e-15)
+    by_channel = arrows.assign(flow=passed.arrows).groupby("channel")["flow"].sum()
+    shares = found.edges.groupby("channel")["share"].sum()
+    assert by_channel["liquidation"] == pytest.approx(shares["forced sale"], rel=1e-12)
+    assert by_channel["deficit"] == pytest.approx(shares["deficit"], rel=1e-12)
+    held = shares.reindex(["mark", "proceeds", "liquidation"]).sum()
+    assert by_channel.reindex(["collateral", "perp"]).sum() == pytest.approx(held, rel=1e-12)
+    assert "of the loss flows here" in draw(solution).source

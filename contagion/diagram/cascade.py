@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from contagion import holdings
+from contagion.diagram.conserved import passing
 from contagion.diagram.flows import flows
 from contagion.diagram.picture import SUMS, Picture, edges, entities, members
 from contagion.frames import Parts
@@ -41,6 +42,9 @@ def cascade(solution: Solution, most: int) -> Picture:
     )
     arrows = flows(parts, grouped, solution.markets)
     boxes, arrows = _with_shock(solution.scenario, parts, boxes, arrows, market)
+    passed = passing(solution, grouped, arrows)
+    boxes.loc[: passed.boxes.size - 1, "passed"] = passed.boxes
+    arrows = arrows.assign(flow=passed.arrows)
     picture = Picture(
         boxes,
         arrows,

@@ -15,7 +15,7 @@ from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import Point, Route, routes
 from contagion.diagram.style import CHANNELS, DOMAINS, FONT, INK, MUTED, SHAPES, fill
-from contagion.money import usd
+from contagion.money import percent, usd
 
 if TYPE_CHECKING:
     import graphviz
@@ -249,8 +249,13 @@ def _line(edge: Arrow, scale: float, across: bool) -> dict[str, str]:
         "color": line.colour if across else f"{line.colour}70",
         "style": line.style,
         "penwidth": f"{thick + 0.5 * across:.2f}",
-        "tooltip": plain(f"{line.label}: {usd(edge.usd)}"),
+        "tooltip": plain(f"{line.label}: {usd(edge.usd)}{_flows(edge)}"),
     }
+
+
+def _flows(edge: Arrow) -> str:
+    """Return which share of the loss takes this way, if a visible one does."""
+    return f" | {percent(edge.flow)} of the loss flows here" if abs(edge.flow) >= 5e-4 else ""
 
 
 def _labelled(edges: pd.DataFrame) -> list[int]:

@@ -12,6 +12,8 @@ from contagion.money import percent, usd
 __all__ = ["box_words", "font", "plain", "short", "table", "tooltip"]
 
 _LONG = 26
+_PASSES = 0.1
+"""Share of the loss from which a box says what passes through it."""
 
 
 def font(line: Words) -> str:
@@ -75,22 +77,25 @@ def _what(box: Any, solved: bool) -> str:
 
 
 def happened(box: Any) -> list[str]:
-    """Return at most two lines about losses, sales, bad debt and haircuts, and the round of the first blow."""
+    """Return lines about losses, sales, bad debt, haircuts, what passes on, and the round of the first blow."""
     first = f"r{box.first:.0f}" if box.first > 0.0 else ""
     lost = box.lost / box.base if box.base > 0.0 else 0.0
+    through = f"passes {percent(box.passed)}" if box.passed >= _PASSES else ""
     if box.type == "market":
         gone = box.thinned / box.depth if box.depth > 0.0 else 0.0
         sold = f"{usd(box.sold)} sold" if box.sold > 0.0 else ""
-        return _lines([_change(lost), sold, f"depth −{percent(gone)}" if gone > 0.005 else "", first])
+        return _lines([_change(lost), sold, f"depth −{percent(gone)}" if gone > 0.005 else "", first], [through])
     if box.type == "group":
         done = box.sold / box.held if box.held > 0.0 else 0.0
         sold = f"{percent(done)} sold" if done > 0.0 else ""
         debt = f"bad debt {usd(box.deficit)}" if box.deficit > 0.0 else ""
-        return _lines([f"lost {usd(box.lost)} ({percent(lost)})" if box.lost > 0.0 else ""], [sold, debt, first])
+        return _lines(
+            [f"lost {usd(box.lost)} ({percent(lost)})" if box.lost > 0.0 else ""], [sold, debt, through, first]
+        )
     cut = box.cut / box.owed if box.owed > 0.0 else 0.0
     return _lines(
         [f"{usd(box.sold)} liquidated" if box.sold > 0.0 else "", first],
-        [f"loss {usd(box.lost)}" if box.lost > 0.0 else "", f"haircut {percent(cut)}" if cut > 0.0 else ""],
+        [f"loss {usd(box.lost)}" if box.lost > 0.0 else "", f"haircut {percent(cut)}" if cut > 0.0 else "", through],
     )
 
 

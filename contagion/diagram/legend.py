@@ -55,7 +55,8 @@ def legend(picture: Picture, wide: float) -> tuple[str, float]:
         "Size: gross assets.",
         "Thick frame: exchange, plugs: protocol, tab: institution, round corners: accounts, folded corner: market.",
     ]
-    sentences.append("r3: a tenth of it had begun by round 3." if picture.solved else "×4: leverage.")
+    told = ("r3: a tenth of it had begun by round 3.", "Passes 20%: of the loss, each time it passes.")
+    sentences += told if picture.solved else ("×4: leverage.",)
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in [*sentences, *notes]], wide)
     return _block(rows, wide), _ROW * len(rows)

@@ -17,10 +17,10 @@ from contagion.system import System
 
 __all__ = ["SUMS", "Arrow", "Picture", "arrows", "edges", "entities", "from_matrix", "members", "summed"]
 
-SUMS = ("members", "gross", "held", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth")
+SUMS = ("members", "gross", "held", "base", "lost", "sold", "deficit", "owed", "cut", "thinned", "depth", "passed")
 """Columns of boxes that add up when boxes are folded into one: members; gross assets; collateral and perps held; base
 and lost, whose ratio is the share lost; USD sold; bad debt; liabilities and what was cut of them; depth gone and depth
-at the opening.
+at the opening; share of the loss that passes, each time it passes.
 """
 
 
@@ -30,7 +30,8 @@ class Picture(NamedTuple):
     ``boxes`` has name, kind (exchange, protocol, institution, market, group, shock), type (node, market, group,
     shock), domain, home (platform or venue), asset, sort (what it is called when it is folded with its likes), column
     (place from left to right), first (round, 0 for shocked, NaN for never), note and the columns of `SUMS`.
-    ``edges`` has cause and effect (rows of boxes), channel and usd.
+    ``edges`` has cause and effect (rows of boxes), channel and usd; of a solution flow too, the share of the loss that
+    takes this way.
     """
 
     boxes: pd.DataFrame
@@ -50,12 +51,14 @@ class Arrow(NamedTuple):
     effect: int
     channel: str
     usd: float
+    flow: float = 0.0
 
 
 def arrows(edges: pd.DataFrame) -> list[Arrow]:
     """Return edges one by one, in their order."""
     ends = (edges["cause"].tolist(), edges["effect"].tolist())
-    return [Arrow(*row) for row in zip(*ends, edges["channel"].tolist(), edges["usd"].tolist(), strict=True)]
+    more = [edges["flow"].tolist()] if "flow" in edges else []
+    return [Arrow(*row) for row in zip(*ends, edges["channel"].tolist(), edges["usd"].tolist(), *more, strict=True)]
 
 
 def members(system: System, inputs: Inputs, labels: Labels, most: int) -> holdings.Groups:
@@ -141,4 +144,5 @@ def from_matrix(channel: str, matrix: Any, rows: int, columns: int, transposed: 
 
 def summed(frame: pd.DataFrame) -> pd.DataFrame:
     """Return edges with those between the same boxes through the same channel put together."""
-    return frame.groupby(["cause", "effect", "channel"], sort=True)["usd"].sum().reset_index()
+    amounts = [name for name in ("usd", "flow") if name in frame]
+    return frame.groupby(["cause", "effect", "channel"], sort=True)[amounts].sum().reset_index()
