@@ -72,7 +72,9 @@ def groups(system: System, inputs: Inputs, labels: Labels) -> Groups:
     keys, member = np.unique(group.astype(np.int64) * size + inputs.accounts.platform, return_inverse=True)
     group_of, platform = pd.Index(names).take(keys // size), keys % size
     joined = [f"{a} @ {b}" for a, b in zip(group_of, labels.nodes.take(platform), strict=True)]
-    return Groups(pd.Index(joined, dtype="str"), group_of, platform, member.astype(np.int64))
+    again = pd.Series(joined, dtype="str").groupby(joined).cumcount()  # "a" @ "b @ c" and "a @ b" @ "c" are two groups
+    names_of = [f"{name} ({count + 1})" if count else name for name, count in zip(joined, again, strict=True)]
+    return Groups(pd.Index(names_of, dtype="str"), group_of, platform, member.astype(np.int64))
 
 
 def net_units(positions: Positions, rows: Ints | None = None) -> sparse.csr_array:

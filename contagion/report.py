@@ -51,7 +51,7 @@ def write_report(solution: Solution, folder: str | Path, progress: bool = False)
     ----------
     solution : Solution
         Solved scenario; a result that has not converged is marked as such in ``run.json``. Where prices are beyond all
-        numbers there is no attribution.
+        numbers there is neither attribution nor timeline.
     folder : str or Path
         Where to write; made if it is not there.
     progress : bool
@@ -64,18 +64,23 @@ def write_report(solution: Solution, folder: str | Path, progress: bool = False)
     written += diagram.render(diagram.draw(solution.system), folder / "exposures", _FORMATS)
     if np.isfinite(solution.markets["price"]).all():
         written += write_attribution(attribute(solution), folder)
-    written += write_chart("draw_timeline", solution, folder / "timeline")
+        written += write_chart("draw_timeline", solution, folder / "timeline")
     path = folder / "run.json"
     write_atomically(path, (json.dumps(record(solution), indent=2, allow_nan=False) + "\n").encode())
     return [*written, path]
 
 
-def write_attribution(found: Attribution, folder: str | Path) -> list[Path]:
-    """Return the files written: sources, channels, transmission, edges, throughput, paths, and their picture."""
+def write_attribution(
+    found: Attribution, folder: str | Path, by: tuple[str, ...] = ("group", "platform")
+) -> list[Path]:
+    """Return the files written: sources, channels, transmission, edges, throughput, paths, and their picture.
+
+    ``by`` are the columns of accounts that make up a group in the table of paths.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = {name: getattr(found, name) for name in ("sources", "channels", "transmission", "throughput")}
-    listed = paths(found, k=_PATHS).drop(columns="gains")
+    listed = paths(found, k=_PATHS, by=by).drop(columns="gains")
     for name in ("path", "channels"):
         listed[name] = listed[name].map(" → ".join)
     tables |= {"edges": found.edges.rename_axis("row"), "paths": listed.set_index("rank")}

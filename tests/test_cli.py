@@ -105,7 +105,14 @@ def test_rank_and_draw(folder: Path) -> None:
 def test_explain_says_where_the_loss_came_from(folder: Path) -> None:
     done = run("explain", folder / "tables", folder / "fall.toml", "--out", folder / "why")
     assert (done.returncode, done.stderr) == (0, "")
-    for said in ("shock:A", "own shock", "shock:A → x:A → whale @ x", "on other paths", "ρ ="):
+    for said in (
+        "  round 1: 1 account of whale @ x",
+        "shock:A",
+        "own shock",
+        "shock:A → x:A → whale @ x",
+        "on other paths",
+        "ρ =",
+    ):
         assert said in done.stdout
     written = {file.name for file in (folder / "why").iterdir()}
     tables = {"sources", "channels", "transmission", "throughput", "edges", "paths"}

@@ -3,12 +3,16 @@
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import contagion as ct
 from contagion import report
+from tests.systems import to_system
+from tests.test_loss_graph import TABLES
 
 
 def test_numbers_that_are_not_finite_become_null(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +33,40 @@ def test_overrides_are_recorded_as_they_can_be_read_again() -> None:
     (written,) = json.loads(json.dumps(record, allow_nan=False))["scenario"]["override"]
     assert written["set"] == {"depth": "inf", "floor": "", "price": 1.0, "impact": "linear"}
     assert ct.Override(**written).apply(system) == override.apply(system)
+
+
+def odd_systems() -> dict[str, ct.Solution]:
+    """Return solutions of systems that lack something, or in which names collide."""
+    lonely = ct.System(nodes=pd.DataFrame({"node": ["b"]}))
+    claims = pd.DataFrame({"creditor": ["b"], "debtor": ["c"], "amount": [5.0]})
+    banks = ct.System(nodes=pd.DataFrame({"node": ["b", "c"], "liabilities": [0.0, 5.0]}), claims=claims)
+    alike = to_system({**TABLES, "nodes": [*TABLES["nodes"], {"node": "x:A"}]})
+    accounts = [
+        {"account": "a", "platform": "x", "group": "a @ b"},
+        {"account": "q", "platform": "b @ x", "group": "a"},
+    ]
+    joined = to_system({**TABLES, "nodes": [*TABLES["nodes"], {"node": "b @ x"}], "accounts": accounts})
+    fall = ct.Scenario(shocks={"A": 0.1})
+    return {
+        "empty": ct.solve(ct.System()),
+        "one node": ct.solve(lonely),
+        "claims alone": ct.solve(banks, ct.Scenario(losses={"c": 3.0})),
+        "a node and a market of one name": ct.solve(alike, fall),
+        "two groups of one name": ct.solve(joined, fall),
+        "not converged": ct.solve(to_system(TABLES), fall, max_rounds=1, on_failure="return"),
+    }
+
+
+def test_odd_systems_are_reported_in_full(tmp_path: Path) -> None:
+    for name, solution in odd_systems().items():
+        written = report.write_report(solution, tmp_path / name)
+        assert len(written) == len({file.name for file in written}) == 24, name
+        ranked = pd.read_csv(tmp_path / name / "ranking.csv")
+        assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1)), name
+
+
+def test_groups_whose_names_collide_stay_apart() -> None:
+    ranked = ct.rank(odd_systems()["two groups of one name"])
+    groups = ranked[ranked["type"] == "group"]
+    assert set(groups.index) == {"a @ b @ x", "a @ b @ x (2)"}
+    assert sorted(groups["throughput"] > 0.0) == [False, True]

@@ -62,6 +62,9 @@ def members(parts: Parts, by: tuple[str, ...]) -> tuple[pd.Index[str], Ints]:
     ]
     if problems or not by:
         raise InputError(problems or f"by is empty; give some of {', '.join(COLUMNS)}", "paths")
+    if by == ("group", "platform"):
+        grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
+        return grouped.names, grouped.member
     accounts = parts.system.accounts.take(parts.labels.account_rows)
     owner = accounts["owner"].where(accounts["owner"] != "", accounts["account"])
     joined = accounts.assign(owner=owner)[by[0]].astype("str")

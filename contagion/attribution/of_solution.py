@@ -61,7 +61,7 @@ def attribute(solution: Solution, target: str = "loss", rule: Literal["binding",
     >>> float(round(found.sources["share"].sum(), 9)), float(round(found.channels["share"].sum(), 9))
     (1.0, 1.0)
     """
-    _check_arguments(solution, rule)
+    _check_arguments(solution, target, rule)
     t = terminal(solution.parts, solution.scenario)
     made = loss_graph(t, rule == "layers")
     grouped = holdings.groups(t.parts.system, t.parts.inputs, t.parts.labels)
@@ -72,12 +72,14 @@ def attribute(solution: Solution, target: str = "loss", rule: Literal["binding",
     return Attribution(target, wanted.unit, wanted.total, t, made, between, through, revalued, wanted.amounts)
 
 
-def _check_arguments(solution: object, rule: object) -> None:
+def _check_arguments(solution: object, target: object, rule: object) -> None:
     problems = []
     if not isinstance(solution, Solution):
         problems.append(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)")
     elif not np.isfinite(solution.parts.outcome.clearing.average(solution.parts.inputs.markets)).all():
         problems.append("prices of the solution are not finite; there is nothing to attribute before it converges")
+    if not isinstance(target, str):
+        problems.append(f"target is {target!r}; give 'loss', or a word like 'price:Binance:BTC'")
     if rule not in ("binding", "layers"):
         problems.append(f"rule is {rule!r}; give 'binding' or 'layers'")
     if problems:

@@ -28,7 +28,9 @@ _ENDING = ("mark", "proceeds", "deficit", "claims", "owned")
 """Kinds of edges that bring a loss to its bearer."""
 
 
-def paths(solved: Solution | Attribution, k: int = 10, target: str = "loss", by: tuple[str, ...] = _BY) -> pd.DataFrame:
+def paths(
+    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: tuple[str, ...] = _BY
+) -> pd.DataFrame:
     """Return the k largest contagion paths: simple paths whose shares add up to the target when all are listed.
 
     Conserved flows make a Markov chain over sources, account groups, markets and nodes. Each walk of a dollar through
@@ -41,8 +43,8 @@ def paths(solved: Solution | Attribution, k: int = 10, target: str = "loss", by:
         What to explain; an `Attribution` saves the work of making one, and brings its own target.
     k : int
         Paths wanted, the largest first.
-    target : str
-        As in `contagion.attribute`.
+    target : str, optional
+        As in `contagion.attribute`; "loss" if not given. An `Attribution` has its own.
     by : tuple of str
         Columns of accounts (account, owner, group, platform, mode) that make up a group.
 
@@ -84,7 +86,9 @@ def paths(solved: Solution | Attribution, k: int = 10, target: str = "loss", by:
     return _ranked(rows, ["share", found.unit, "path", "channels", "gain", "gains"], listed, found)
 
 
-def walks(solved: Solution | Attribution, k: int = 10, target: str = "loss", by: tuple[str, ...] = _BY) -> pd.DataFrame:
+def walks(
+    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: tuple[str, ...] = _BY
+) -> pd.DataFrame:
     """Return the k largest walks of a loss: like `paths`, but every turn of a loop is a walk of its own.
 
     Parameters
@@ -146,10 +150,14 @@ def chain_of(found: Attribution, which: Entities) -> Chain:
 
 
 def _prepared(
-    solved: Solution | Attribution, k: int, target: str, by: tuple[str, ...]
+    solved: Solution | Attribution, k: int, target: str | None, by: tuple[str, ...]
 ) -> tuple[Attribution, Entities, Chain]:
     _check_arguments(solved, k)
-    found = solved if isinstance(solved, Attribution) else attribute(solved, target)
+    found = solved if isinstance(solved, Attribution) else attribute(solved, target or "loss")
+    if target not in (None, found.target):
+        raise InputError(
+            f"target is {target!r}, but the attribution given is of {found.target!r}; leave it out", "paths"
+        )
     which = found.entities(by)
     return found, which, chain_of(found, which)
 
@@ -158,7 +166,7 @@ def _check_arguments(solved: object, k: object) -> None:
     problems = []
     if not isinstance(solved, Solution | Attribution):
         problems.append(f"solved is a {type(solved).__name__}; give a Solution or an Attribution")
-    if not isinstance(k, int | np.integer) or k < 1:
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         problems.append(f"k is {k!r}; give a whole number of at least 1")
     if problems:
         raise InputError(problems, "paths")

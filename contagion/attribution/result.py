@@ -284,7 +284,14 @@ class Attribution(HandsOutCopies):
                 "Negative shares belong to what softened the loss, short covering and gains on hedges "
                 f"(absolute shares {self.absolute_shares:.2f}, ρ = {self.spectral_radius:.3f})."
             )
-        return f"Every share is what its source caused, feedback included (ρ = {self.spectral_radius:.3f})."
+        against = self.edges.loc[self.edges["share"] < -1e-12, "share"]
+        said = f"Every share is what its source caused, feedback included (ρ = {self.spectral_radius:.3f})."
+        if against.empty:
+            return said
+        return (
+            f"{said} {len(against)} flows run against it, {-100.0 * against.sum():.2g} % of the {self.target}, where "
+            "hedges bought back or gained: the order of paths is then not proven."
+        )
 
     def entities(self, by: tuple[str, ...] = ("group", "platform")) -> Entities:
         """Return the entities, accounts grouped by columns of the table of accounts."""

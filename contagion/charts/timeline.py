@@ -138,6 +138,8 @@ def _listed(words: list[str]) -> str:
 
 def _wide(frame: pd.DataFrame, by: str, values: str) -> pd.DataFrame:
     """Return a tidy frame with one column for each ``by``, in the order of names, and one row a round."""
+    if frame.empty:
+        return pd.DataFrame(index=pd.Index([0], name="round"))
     return frame.pivot(index="round", columns=by, values=values).sort_index(axis=1)
 
 

@@ -24,7 +24,6 @@ SHOWN: Formats = {
     "type": str,
     "throughput": usd,
     "throughput_share": percent,
-    "caused": usd,
     "own_loss": usd,
     "usd_sold": usd,
     "deficit_caused": usd,
@@ -58,7 +57,7 @@ def mention(console: Console, system: ct.System, where: str) -> None:
 
 def terminal() -> Console:
     """Return a console on which numbers have room; what nobody looks at on a terminal has any width."""
-    console = Console()
+    console = Console(emoji=False)
     console.width = max(console.width, NARROWEST if console.is_terminal else _UNWATCHED)
     return console
 

@@ -36,11 +36,13 @@ def explain(
     if out is not None:
         prepare(out)
     solution = solved(system, chosen, max_rounds)
-    found = ct.attribute(solution, target)
-    listed = ct.paths(found, top, by=tuple(name.strip() for name in by.split(",")))
+    end(not solution.converged)
+    found, columns = ct.attribute(solution, target), tuple(name.strip() for name in by.split(","))
+    listed = ct.paths(found, top, by=columns)
     console = terminal()
-    console.print(f"[bold]{escape(chosen.name or 'scenario')}[/]: {target} {_amount(found.unit)(found.total)}")
-    for line in ct.timeline(solution).story():
+    name = escape(chosen.name or "scenario")
+    console.print(f"[bold]{name}[/]: {escape(target)} {_amount(found.unit)(found.total)}")
+    for line in ct.timeline(solution).story().splitlines():
         console.print(f"  {line}", markup=False, highlight=False)
     formats = {found.unit: _amount(found.unit), "share": percent}
     for table in (found.sources, found.channels):
@@ -52,9 +54,8 @@ def explain(
         console.print(f"{percent(row['share']):>6}  {' → '.join(row['path'])}{gain}", markup=False, highlight=False)
     console.print(f"{percent(listed.attrs['unlisted_share']):>6}  on other paths\n{found.reading}", highlight=False)
     if out is not None:
-        report.write_attribution(found, out)
+        report.write_attribution(found, out, columns)
         console.print(f"Tables and the picture of the paths: {out}", markup=False)
-    end(not solution.converged)
 
 
 def tip(
@@ -72,7 +73,9 @@ def tip(
     console.print(str(found), markup=False, highlight=False)
     if out is not None:
         report.write_table(found.curve.rename_axis("row"), out / "tipping.csv")
-        report.write_chart("draw_tipping", found, out / "tipping")
+        if not report.write_chart("draw_tipping", found, out / "tipping"):
+            console.print('The picture needs matplotlib: pip install "contagion[charts]"', markup=False)
+    end(not found.curve["converged"].all())
 
 
 def compare(
@@ -88,6 +91,7 @@ def compare(
     if out is not None:
         prepare(out)
     first, second = (solved(system, each, max_rounds) for each in chosen)
+    end(not (first.converged and second.converged))
     found = ct.compare(first, second, k=top)
     console = terminal()
     console.print(str(found), markup=False, highlight=False)
@@ -95,7 +99,6 @@ def compare(
     console.print(as_table(found.groups.head(top), formats))
     if out is not None:
         report.write_comparison(found, out)
-    end(not (first.converged and second.converged))
 
 
 def _amount(unit: str) -> Callable[[float], str]:

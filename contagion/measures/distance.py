@@ -71,6 +71,8 @@ def debt_at_risk(
     {0.14: 0.0, 0.15: 268928.0}
     """
     falls = _falls(within)
+    if isinstance(steady, str):
+        raise InputError(f"debt_at_risk: steady is {steady!r}; give a tuple of kinds of assets, as ({steady!r},)")
     at = standing(subject, opening, "debt_at_risk")
     known = at.kept > 0.0
     margin = at.surplus(level(at.inputs, LIQUIDATION))

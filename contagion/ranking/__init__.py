@@ -106,7 +106,7 @@ def _explained(solution: Solution, table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with what the attribution says, and sources below it; NaN where there is no attribution."""
     found = attributed(solution)
     keys = pd.MultiIndex.from_arrays([table["type"], table.index])
-    exact = None if found is None else measures(found).reindex(keys)
+    exact = None if found is None else measures(found)  # the rows of the table are in this order too
     for place, name in enumerate(COLUMNS, start=1):
         table.insert(place, name, np.nan if exact is None else exact[name].to_numpy())
     table.insert(len(COLUMNS) + 1, "caused", np.nan)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from contagion.attribution import Attribution, attribute, feedback
+from contagion.attribution import Attribution, attribute
+from contagion.attribution.chain import first_passage, gains
 from contagion.attribution.entities import Entities
+from contagion.attribution.path_tables import chain_of
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.solution import Solution
 
@@ -23,21 +25,20 @@ def attributed(solution: Solution) -> Attribution | None:
 
 
 def measures(found: Attribution) -> pd.DataFrame:
-    """Return `COLUMNS` by type and name of every entity; entities that no loss passes have no throughput."""
+    """Return `COLUMNS` of nodes, markets and groups, in this order and each in that of its labels."""
     which = found.entities()
-    table = found.throughput.reindex(which.names)
-    local = feedback(found).reindex(which.names)
-    frame = pd.DataFrame(
-        {
-            "throughput": table["usd"].fillna(0.0).to_numpy(),
-            "throughput_share": table["share"].fillna(0.0).to_numpy(),
-            "passing_share": local["passing_share"].to_numpy(),
-            "amplification": local["amplification"].to_numpy(),
-            "cross_domain_throughput": _across(found, which),
-        },
-        index=pd.MultiIndex.from_arrays([which.types, which.names]),
-    )
-    return frame[np.asarray(which.types != "source")]
+    chain, total = chain_of(found, which), found.total or 1.0
+    flows, size = found.flows_between(which), len(which.names)
+    through = sum_by(flows["effect"].to_numpy(), flows["usd"].to_numpy(dtype=np.float64), size)
+    columns = {
+        "throughput": through,
+        "throughput_share": through / total,
+        "passing_share": first_passage(chain) / total,
+        "amplification": gains(chain),
+        "cross_domain_throughput": _across(found, which),
+    }
+    rows = np.concatenate([np.flatnonzero(which.types == kind) for kind in ("node", "market", "group")])
+    return pd.DataFrame({name: values[rows] for name, values in columns.items()})
 
 
 def sources(found: Attribution) -> pd.DataFrame:

@@ -54,7 +54,9 @@ class TippingPoint(HandsOutCopies):
 
     def __repr__(self) -> str:
         low, high = self.curve["multiple"].iloc[0], self.curve["multiple"].iloc[-1]
-        counted = f"{self.jump:,.2f} USD or more; {len(self.curve)} solves"
+        failed = int((~self.curve["converged"].astype(bool)).sum())
+        solves = f"{len(self.curve)} solves" + (f", {failed} of them NOT CONVERGED" if failed else "")
+        counted = f"{self.jump:,.2f} USD or more; {solves}"
         if not self.found:
             return f"TippingPoint(none: from {low:g} to {high:g} times the scenario the loss never jumps by {counted})"
         return (
