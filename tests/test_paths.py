@@ -7,8 +7,9 @@ import pytest
 
 import contagion as ct
 from contagion.attribution import feedback
-from tests.systems import draw
+from tests.systems import draw, to_system
 from tests.test_attribution import worked_example
+from tests.test_loss_graph import TABLES
 
 
 def test_the_worked_example_has_two_paths_by_hand() -> None:
@@ -109,3 +110,23 @@ def test_an_attribution_shows_itself_in_a_notebook() -> None:
     price = ct.attribute(worked_example(), "price:x:A")._repr_html_()
     assert price is not None
     assert "drop" in price
+
+
+def test_groups_by_platform_are_told_from_the_platform() -> None:
+    table = ct.paths(worked_example(), by=("platform",))
+    assert table["path"].iloc[0] == ("shock:A", "x:A", "accounts of x")
+
+
+def test_an_attribution_has_its_own_target() -> None:
+    found = ct.attribute(worked_example())
+    assert len(ct.paths(found, target="loss")) == 2
+    with pytest.raises(ct.InputError, match="the attribution given is of 'loss'"):
+        ct.walks(found, target="price:x:A")
+
+
+def test_a_name_that_is_an_account_and_a_group_is_ambiguous() -> None:
+    accounts = [{"account": "a", "platform": "x", "group": "b"}, {"account": "b", "platform": "x", "group": "c"}]
+    solution = ct.solve(to_system({**TABLES, "accounts": accounts}), ct.Scenario(shocks={"A": 0.1}))
+    with pytest.raises(ct.InputError, match="'b' is an account"):
+        ct.attribute(solution, "equity:b")
+    assert ct.attribute(solution, "equity:c @ x").total == 0.0

@@ -322,3 +322,8 @@ def test_many_groups_are_done_in_blocks() -> None:
     for kind in ("node", "market"):
         left, right = (loose(frame[frame["type"] == kind]).sort_index() for frame in (ranked, together))
         np.testing.assert_allclose(left["price_drop_caused"], right["price_drop_caused"], rtol=1e-9)
+
+
+def test_wrong_argument() -> None:
+    with pytest.raises(ct.InputError, match="solution is a NoneType"):
+        ct.rank(None)  # type: ignore[arg-type]

@@ -70,8 +70,10 @@ def members(parts: Parts, by: tuple[str, ...]) -> tuple[pd.Index[str], Ints]:
     joined = accounts.assign(owner=owner)[by[0]].astype("str")
     for name in by[1:]:
         joined = joined + " @ " + accounts.assign(owner=owner)[name].astype("str")
-    codes, names = pd.factorize(joined, sort=True)
-    return pd.Index(names, dtype="str"), codes.astype(np.int64)
+    codes, found = pd.factorize(joined, sort=True)
+    names = pd.Index(found, dtype="str")
+    taken = names.isin(parts.labels.nodes) | names.isin(parts.labels.markets)
+    return names.where(~taken, "accounts of " + names), codes.astype(np.int64)
 
 
 def entities(parts: Parts, graph: Graph, by: tuple[str, ...] = ("group", "platform")) -> Entities:

@@ -81,8 +81,13 @@ def _members(name: str, t: Terminal, grouped: holdings.Groups) -> Floats:
     """Return 1 for each account (a,) that a name stands for."""
     labels = t.parts.labels
     found = (grouped.names == name)[grouped.member] | (grouped.group == name)[grouped.member]
-    if not found.any():
-        found = np.asarray(labels.accounts == name)
+    alone = np.asarray(labels.accounts == name)
+    if found.any() and alone.any() and (found != alone).any():
+        where = grouped.names[grouped.member[alone]][0]
+        raise InputError(
+            f"target 'equity:{name}': {name!r} is an account (in {where!r}) and a group; rename one of them"
+        )
+    found |= alone
     if not found.any():
         _unknown("equity", name, _KINDS["equity"], [*grouped.names, *grouped.group.unique(), *labels.accounts[:1000]])
     return found.astype(np.float64)

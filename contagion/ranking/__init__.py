@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from contagion import holdings
+from contagion.errors import InputError
 from contagion.measures import headroom
 from contagion.ranking import rows
 from contagion.ranking.attributed import COLUMNS, attributed, measures, sources
@@ -72,6 +73,11 @@ def rank(solution: Solution) -> pd.DataFrame:
                                 sales (market)? Missing if never.
         ======================  ================================================================================
 
+    Raises
+    ------
+    InputError
+        If it is not a Solution.
+
     Notes
     -----
     Arbitrage carries sales to other venues, x = (diag(D) + L)^-1 Q, so a group's share of the pressure in a market
@@ -86,6 +92,8 @@ def rank(solution: Solution) -> pd.DataFrame:
     >>> ranked.columns[0], ranked.index[0], bool(ranked["throughput"].dropna().is_monotonic_decreasing)
     ('rank', 'trader @ exchange1', True)
     """
+    if not isinstance(solution, Solution):
+        raise InputError(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)", "rank")
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
     traded = rows.sold(parts, grouped)
