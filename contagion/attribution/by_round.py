@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from contagion import holdings
 from contagion.attribution.accounts import actions, needs
@@ -34,13 +35,15 @@ Made = NDArray[np.float64]
 """What each source (columns) contributed to each unknown of one type (rows)."""
 
 
-def provenance(solution: Solution) -> pd.DataFrame:
+def provenance(solution: Solution, progress: bool = False) -> pd.DataFrame:
     """Return what every source caused by the rounds that led to the loss, beside what it caused at the end.
 
     Parameters
     ----------
     solution : Solution
         A solved scenario. Its rounds run once more, and each costs about as much as an attribution.
+    progress : bool
+        Whether to show rounds on stderr.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def provenance(solution: Solution) -> pd.DataFrame:
     secant = attribute(solution)
     names = list(dict.fromkeys([*secant.sources.index, "opening", "overshoot"]))
     last = secant.terminal
-    made = _through_rounds(solution, names)
+    made = _through_rounds(solution, names, progress)
     graph = _instant(last, _losses(last))
     _follow(graph, ("loss", "short", "node"), made, names)
     total = np.zeros(len(names))
@@ -80,7 +83,7 @@ def provenance(solution: Solution) -> pd.DataFrame:
     return table.take(np.argsort(-np.abs(total), kind="stable"))
 
 
-def _through_rounds(solution: Solution, names: list[str]) -> dict[str, Made]:
+def _through_rounds(solution: Solution, names: list[str], progress: bool) -> dict[str, Made]:
     """Return what sources contributed to λ, η, θ and prices, after the last round."""
     parts, opening = solution.parts, solution.parts.outcome.opening.equity
     state = start(parts.inputs)
@@ -88,7 +91,7 @@ def _through_rounds(solution: Solution, names: list[str]) -> dict[str, Made]:
     made = {kind: np.zeros((size, len(names))) for kind, size in sizes.items()}
     seen = _after(parts, state, solution)
     _prices(seen, made, names)
-    for _ in parts.run.records:
+    for _ in tqdm(parts.run.records, desc="rounds", unit="", disable=not progress):
         new = step(parts.inputs, state, opening)[0]
         _reactions(seen, state, new, made, names)
         state = new
