@@ -25,9 +25,10 @@ from contagion.diagram import draw, draw_paths, render
 from contagion.errors import ContagionError, InputError, NotConverged
 from contagion.io import read_system, write_system
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
+from contagion.override import Override
 from contagion.ranking import rank
 from contagion.review import review
-from contagion.scenario import Override, Scenario, read_scenario
+from contagion.scenario import Scenario, read_scenario
 from contagion.solution import Solution
 from contagion.solve import solve
 from contagion.stress import TippingPoint, avoided_if_immune, collateral_curve, impact_if_failed, tipping_point

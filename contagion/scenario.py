@@ -6,14 +6,12 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from contagion import schema
 from contagion.errors import InputError
+from contagion.override import Override, is_number
 from contagion.system import System
 
 __all__ = ["Override", "Scenario", "read_scenario"]
@@ -22,109 +20,6 @@ _LARGEST = 709.0
 """Logarithm of about the largest number there is."""
 
 _KEYS = ("name", "description", "arbitrage", "shocks", "depth", "losses", "override")
-
-
-@dataclass(frozen=True)
-class Override:
-    """One changed cell, or the same cell in several rows.
-
-    Parameters
-    ----------
-    table : str
-        Table of the system.
-    where : mapping of str to (str, float or None)
-        Columns and the values that choose the rows; every row that matches all of them is changed. The empty string
-        and None match an empty cell.
-    set : mapping of str to (str, float or None)
-        Columns and their new values; the empty string and None restore the default. Numbers may be text ("5e8").
-
-    Raises
-    ------
-    InputError
-        If ``table`` is not text, or ``where`` or ``set`` is not a mapping.
-    """
-
-    table: str
-    where: Mapping[str, str | float | None]
-    set: Mapping[str, str | float | None]
-
-    def __post_init__(self) -> None:
-        problems = []
-        table: object = self.table
-        if not isinstance(table, str):
-            problems.append(f"override: table is {table!r}; give the name of a table as text")
-        for part in ("where", "set"):
-            given = getattr(self, part)
-            if isinstance(given, Mapping):
-                object.__setattr__(self, part, dict(given))
-            else:
-                problems.append(f"override: {part} is {given!r}; give a mapping of column to value")
-        if problems:
-            raise InputError(problems, "override")
-
-    def apply(self, system: System) -> System:
-        """Return the system with the cells changed.
-
-        Raises
-        ------
-        InputError
-            If the table or a column is unknown, or no row matches.
-        """
-        problems = self._problems()
-        if problems:
-            raise InputError(problems, "override")
-        frame = getattr(system, self.table)
-        rows = self._rows(frame)
-        if not rows.any():
-            chosen = " and ".join(f"{column} = {value!r}" for column, value in self.where.items())
-            hint = self._hint(frame)
-            raise InputError(
-                f"override of {self.table}: no row where {chosen}{hint}; add the row to the table, or mend the name"
-            )
-        changed = frame.copy()
-        for column, value in self.set.items():
-            known = schema.columns(self.table)[column]
-            new = known.fill if _is_empty(value) else (_number(value) if known.is_number else str(value))
-            changed[column] = changed[column].mask(rows, new)
-        return system.with_table(self.table, changed)
-
-    def _problems(self) -> list[str]:
-        if self.table not in schema.TABLES:
-            return [f"override: there is no table {self.table!r}{schema.near_misses(self.table, schema.TABLES)}"]
-        known = schema.columns(self.table)
-        problems = [
-            f"override of {self.table}: there is no column {column!r}{schema.near_misses(column, known)}"
-            for column in [*self.where, *self.set]
-            if column not in known
-        ]
-        for column, value in [*self.where.items(), *self.set.items()]:
-            if column in known and known[column].is_number and not _is_empty(value) and _number(value) is None:
-                allowed = known[column].allowed
-                problems.append(
-                    f"override of {self.table}: {column} = {value!r} is not a number; give a number"
-                    + (f" ({allowed})" if allowed else "")
-                    + ', or "" for an empty cell'
-                )
-        if not self.where or not self.set:
-            problems.append(f"override of {self.table}: give both `where` and `set`, with at least one column each")
-        return problems
-
-    def _rows(self, frame: pd.DataFrame) -> pd.Series[bool]:
-        rows = pd.Series(True, index=frame.index)
-        for column, value in self.where.items():
-            cells = frame[column]
-            if cells.dtype != "float64":
-                rows &= cells == ("" if _is_empty(value) else str(value))
-            else:
-                rows &= cells.isna() if _is_empty(value) else cells == _number(value)
-        return rows
-
-    def _hint(self, frame: pd.DataFrame) -> str:
-        for column, value in self.where.items():
-            names = frame[column].astype("str").fillna("").unique()
-            if str(value) not in names:
-                return schema.near_misses(str(value), names)
-        return ""
 
 
 @dataclass(frozen=True)
@@ -169,14 +64,14 @@ class Scenario:
                 problems.append(f"scenario: {part} is {given!r}; give a mapping of name to number")
                 continue
             problems += [
-                f"scenario: {part}[{k!r}] is {v!r}; give a number" for k, v in given.items() if not _is_number(v)
+                f"scenario: {part}[{k!r}] is {v!r}; give a number" for k, v in given.items() if not is_number(v)
             ]
-            numbers = {str(key): float(value) for key, value in given.items() if _is_number(value)}
+            numbers = {str(key): float(value) for key, value in given.items() if is_number(value)}
             object.__setattr__(self, part, dict(sorted(numbers.items())))
         overrides, wrong = _overrides(self.overrides)
         object.__setattr__(self, "overrides", overrides)
         problems += wrong
-        if not _is_number(self.arbitrage):
+        if not is_number(self.arbitrage):
             problems.append(f"scenario: arbitrage is {self.arbitrage!r}; give a factor of at least 0")
         problems += [
             f"scenario: {part} is {getattr(self, part)!r}; give text"
@@ -229,7 +124,7 @@ class Scenario:
         )
 
     def _not_scalable(self, multiple: Any) -> list[str]:
-        if not _is_number(multiple) or not 0.0 <= multiple < math.inf:
+        if not is_number(multiple) or not 0.0 <= multiple < math.inf:
             return [f"multiple is {multiple!r}; give a finite number of at least 0"]
         problems = [
             f"scenario: shocks of {name!r} is {drop!r}; only a drop of at least 0 and below 1 can be scaled"
@@ -321,22 +216,3 @@ def _overrides(given: Any) -> tuple[tuple[Override, ...], list[str]]:
     entries = tuple(given)
     wrong = [entry for entry in entries if not isinstance(entry, Override)]
     return entries, [f"scenario: override {entry!r} is not an Override; {hint}" for entry in wrong]
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _number(value: Any) -> float | None:
-    """Return a number, written as one or as text; None if it is neither."""
-    if not isinstance(value, str):
-        return float(value) if _is_number(value) else None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if number == number else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and value is not True and value is not False and bool(value == value)

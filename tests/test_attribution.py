@@ -10,8 +10,9 @@ import pytest
 import contagion as ct
 from contagion import holdings
 from contagion.attribution.accounts import shares_of_maximum
-from contagion.attribution.adjoint import flow_of
+from contagion.attribution.adjoint import Stability, flow_of
 from contagion.attribution.graph import PASS
+from contagion.attribution.reading import reading
 from tests import loss_graph
 from tests.random_systems import random_tables
 from tests.systems import to_scenario, to_system
@@ -188,7 +189,7 @@ def test_an_account_below_its_level_at_the_opening_is_its_own_source() -> None:
     assert found.sources["share"].sum() == pytest.approx(1.0, abs=1e-12)
 
 
-def test_row_order_and_money_change_nothing() -> None:
+def test_row_order_changes_nothing() -> None:
     for seed in range(10):
         tables, scenario, solution = solved(seed, shorts=True)
         found = ct.attribute(solution)
@@ -206,7 +207,15 @@ def test_long_only_systems_have_shares_that_may_be_read_one_by_one() -> None:
         assert (found.edges["usd"] >= 0.0).all(), seed
 
 
-def test_hedged_systems_past_a_pole_say_so() -> None:
+def test_a_system_past_a_pole_says_so() -> None:
+    for stability in (Stability(1.2, 1.0), Stability(0.9, -1.0)):
+        assert not stability.readable
+        said = reading("loss", stability, 3.5, np.zeros(0))
+        assert "may not be read one by one" in said
+        assert "absolute shares 3.50" in said
+
+
+def test_hedged_systems_say_what_negative_shares_are() -> None:
     said = {ct.attribute(solved(seed, shorts=True)[2]).reading.split(" ")[0] for seed in range(120)}
     assert {"Every", "Negative"} <= said
 

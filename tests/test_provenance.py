@@ -24,15 +24,15 @@ def test_one_round_of_sales_by_hand() -> None:
     was sold in round 1, when the shock of −ln 0.9 had moved the price and nothing else: λ is the shock's alone.
     """
     found = ct.provenance(worked_example())
-    delta, sigma = -np.log(0.9) + 0.1005033585350145, 0.15519140
+    sigma = 0.15519140
     of_sale = 0.25 * 0.0498308 / sigma
     proceeds = 9.5 * (1.0 - np.exp(-sigma))
     assert found.loc["depth:x", "usd"] == pytest.approx(proceeds * of_sale, rel=1e-5)
     assert found["usd"].sum() == pytest.approx(1.865612546769761, rel=1e-12)
-    assert delta == pytest.approx(0.2058639, rel=1e-6)
 
 
 def test_without_triggers_both_views_agree() -> None:
+    looked_at = 0
     for seed in range(60):
         solution = ct.solve(*draw(seed, shorts=False))
         if solution.parts.run.state.liquidated.any() or solution.parts.run.state.withdrawn.any():
@@ -40,6 +40,8 @@ def test_without_triggers_both_views_agree() -> None:
         found = ct.provenance(solution)
         if (solution.nodes["haircut"] == 0.0).all():
             np.testing.assert_allclose(found["usd"], found["secant_usd"], rtol=1e-9, atol=1e-9)
+            looked_at += 1
+    assert looked_at >= 5
 
 
 def test_all_of_the_loss_has_the_only_source() -> None:

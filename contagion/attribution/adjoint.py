@@ -39,6 +39,11 @@ class Stability(NamedTuple):
     spectral_radius: float  # ρ(M)
     determinant_sign: float  # of det(I − M)
 
+    @property
+    def readable(self) -> bool:
+        """Whether walks converge and no pole has been passed."""
+        return self.spectral_radius < 1.0 and self.determinant_sign > 0.0
+
 
 def reduced(graph: Graph) -> list[sparse.csr_array]:
     """Return what is left of W between hubs when accounts are eliminated, by the unknowns on the way (0 to 3)."""

@@ -15,6 +15,8 @@ from contagion.attribution.adjoint import Stability, flow_of, flows, stability
 from contagion.attribution.build import LossGraph
 from contagion.attribution.entities import Entities, channel_of, edges, entities
 from contagion.attribution.graph import PASS, Graph
+from contagion.attribution.kinds import CHANNELS, TRANSMISSIONS
+from contagion.attribution.reading import reading
 from contagion.attribution.state import Terminal
 from contagion.frozen import HandsOutCopies
 from contagion.kernels.inputs import Floats, sum_by
@@ -22,49 +24,10 @@ from contagion.kernels.inputs import Floats, sum_by
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["CHANNELS", "Attribution"]
-
-CHANNELS = (
-    "own shock",
-    "peg",
-    "issuer",
-    "sales",
-    "depth",
-    "cost",
-    "claims",
-    "deficit",
-    "external",
-    "opening",
-    "overshoot",
-)
-"""Channels: how a loss last came to its bearer."""
-
-_TRANSMISSIONS = (
-    "liquidation",
-    "call",
-    "deleveraging",
-    "funding",
-    "stop_loss",
-    "withdrawal",
-    "oracle",
-    "forced sale",
-    "voluntary sale",
-    "impact",
-    "arbitrage",
-    "depth",
-    "peg",
-    "issuer",
-    "mark",
-    "proceeds",
-    "cost",
-    "claims",
-    "deficit",
-    "owned",
-    "haircut",
-)
-"""Kinds of edges of the loss graph; `oracle` is a part of liquidation, call and deleveraging."""
+__all__ = ["Attribution"]
 
 _TRIGGERS = ("liquidation", "call", "deleveraging")
+_VISIBLE = 1e-12
 _LEVELS = {"need": "call", "lam": "sale", "eta": "quote"}
 
 
@@ -149,7 +112,7 @@ class Attribution(HandsOutCopies):
         issuer, mark, proceeds, cost, claims, deficit, owned (accounts of nodes), haircut. Columns: usd (or the unit of
         the target), share of the target. One dollar passes several kinds on its way.
         """
-        amounts = dict.fromkeys(_TRANSMISSIONS, 0.0)
+        amounts = dict.fromkeys(TRANSMISSIONS, 0.0)
         venue = self.terminal.parts.labels.nodes.get_indexer(self.terminal.venue)
         platform = self.terminal.parts.inputs.accounts.platform
         for block in self.graph.blocks:
@@ -268,30 +231,13 @@ class Attribution(HandsOutCopies):
     @property
     def readable(self) -> bool:
         """Whether shares may be read one by one: ρ(M) < 1 and det(I − M) > 0."""
-        return self.spectral_radius < 1.0 and self.determinant_sign > 0.0
+        return self._stability.readable
 
     @property
     def reading(self) -> str:
         """How the shares may be read, in one sentence."""
-        if not self.readable:
-            return (
-                f"Shares add up to the {self.target} but may not be read one by one: gains and losses of hedged books "
-                f"nearly cancel (ρ = {self.spectral_radius:.3f}, sign of det(I − M) {self.determinant_sign:+.0f}, "
-                f"absolute shares {self.absolute_shares:.2f})."
-            )
-        if self.absolute_shares > 1.0 + 1e-9:
-            return (
-                "Negative shares belong to what softened the loss, short covering and gains on hedges "
-                f"(absolute shares {self.absolute_shares:.2f}, ρ = {self.spectral_radius:.3f})."
-            )
-        against = self.edges.loc[self.edges["share"] < -1e-12, "share"]
-        said = f"Every share is what its source caused, feedback included (ρ = {self.spectral_radius:.3f})."
-        if against.empty:
-            return said
-        return (
-            f"{said} {len(against)} flows run against it, {-100.0 * against.sum():.2g} % of the {self.target}, where "
-            "hedges bought back or gained: the order of paths is then not proven."
-        )
+        shares = self.edges["share"].to_numpy()
+        return reading(self.target, self._stability, self.absolute_shares, shares[shares < -_VISIBLE])
 
     def entities(self, by: tuple[str, ...] = ("group", "platform")) -> Entities:
         """Return the entities, accounts grouped by columns of the table of accounts."""
