@@ -10,7 +10,7 @@ import pandas as pd
 
 from contagion import holdings
 from contagion.attribution import attribute, paths
-from contagion.errors import InputError
+from contagion.errors import instance, refuse, whole
 from contagion.frozen import HandsOutCopies
 from contagion.money import percent, usd
 from contagion.solution import Solution
@@ -105,7 +105,9 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
       groups, own loss: loop @ Lending pool +$55k
       drops: Lending pool:USDe 10% → 25%
     """
-    _check_arguments(a, b, k)
+    a_solution = "a Solution (solve returns one)"
+    problems = [*instance("a", a, Solution, a_solution), *instance("b", b, Solution, a_solution), *whole("k", k, 1)]
+    refuse(problems, "compare")
     both = (a, b)
     explained = [attribute(solution) for solution in both]
     return Comparison(
@@ -118,18 +120,6 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
         paths=_paths([paths(found, k) for found in explained]),
         names=(a.scenario.name or "a", b.scenario.name or "b"),
     )
-
-
-def _check_arguments(a: object, b: object, k: object) -> None:
-    problems = [
-        f"{name} is a {type(given).__name__}; give a Solution (solve returns one)"
-        for name, given in (("a", a), ("b", b))
-        if not isinstance(given, Solution)
-    ]
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        problems.append(f"k is {k!r}; give a whole number of at least 1")
-    if problems:
-        raise InputError(problems, "compare")
 
 
 def _joined(frames: Iterable[pd.DataFrame], measures: tuple[str, ...], name: str) -> pd.DataFrame:

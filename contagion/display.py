@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-__all__ = ["html"]
+__all__ = ["html", "svg"]
 
 
 @singledispatch
@@ -13,4 +13,10 @@ def html(subject: object) -> str | None:  # noqa: ARG001 - the argument chooses 
 
     `contagion.notebook` registers what systems and solutions look like.
     """
+    return None
+
+
+@singledispatch
+def svg(subject: object) -> str | None:  # noqa: ARG001 - the argument chooses the function
+    """Return the picture alone, for documents made of a notebook that hold no HTML; None where there is none."""
     return None

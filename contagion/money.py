@@ -14,11 +14,13 @@ def usd(amount: float) -> str:
 
     Examples
     --------
-    >>> [usd(x) for x in (0, 12.5, 999_999, 1_234_567, 14e9, -3.4e6)]
-    ['$0', '$12', '$1m', '$1.2m', '$14bn', '−$3.4m']
+    >>> [usd(x) for x in (0, 12.5, 999_999, 1_234_567, 14e9, -3.4e6, math.nan)]
+    ['$0', '$12', '$1m', '$1.2m', '$14bn', '−$3.4m', 'n/a']
     """
     sign = "−" if amount < 0 else ""
     size = abs(amount)
+    if math.isnan(size):
+        return "n/a"
     if math.isinf(size):
         return f"{sign}$∞"
     for unit, name in _UNITS:
@@ -33,10 +35,12 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> [percent(x) for x in (0, 0.0004, 0.0312, 0.125, 1)]
-    ['0%', '<0.1%', '3.1%', '12%', '100%']
+    >>> [percent(x) for x in (0, 0.0004, 0.0312, 0.125, 1, math.inf, math.nan)]
+    ['0%', '<0.1%', '3.1%', '12%', '100%', '∞%', 'n/a']
     """
     size = abs(100.0 * share)
+    if not math.isfinite(size):
+        return "n/a" if math.isnan(size) else f"{'−' if share < 0 else ''}∞%"
     if 0.0 < size < 0.1:
         return "<0.1%"
     return f"{'−' if share < 0 else ''}{_digits(size)}%"

@@ -1,8 +1,8 @@
 """How systems and solutions look in a notebook: a short summary, and below it the diagram.
 
-Notebooks show one form of an object, and prefer HTML to SVG. So the diagram is part of the HTML; a second method for
-the SVG alone would make IPython paint every picture twice, and store it without showing it. Above a size, the diagram
-is left to `contagion.draw`: nobody who types a name into a cell wants to wait for it.
+Notebooks show one form of an object, and prefer HTML to SVG, so the diagram is part of the HTML. What has no HTML, as a
+PDF made of a notebook, shows the SVG alone. IPython asks for both at once; each picture is painted only once. Above a
+size, the diagram is left to `contagion.draw`: nobody who types a name into a cell wants to wait for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,15 @@ from contagion.validate import validate
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["LARGE", "solution_html", "system_html"]
+__all__ = [
+    "LARGE",
+    "attribution_html",
+    "attribution_svg",
+    "solution_html",
+    "solution_svg",
+    "system_html",
+    "system_svg",
+]
 
 LARGE = 500_000
 """Accounts and positions beyond which no diagram is drawn unasked: about a second of work."""
@@ -52,10 +61,11 @@ def system_html(system: System) -> str:
     except InputError as error:
         count = f"{len(error.problems)} problem{'' if len(error.problems) == 1 else 's'}"
         return _page("System", f"{count}, listed by contagion.validate(system)", parts, "")
+    picture = _painted(diagram.draw(system))
     if not len(system.accounts):
-        return _page("System", "no accounts", parts, _picture(system))
+        return _page("System", "no accounts", parts, picture)
     totals, platforms = _assets(system)
-    return _page("System", totals, [*parts, platforms], _picture(system))
+    return _page("System", totals, [*parts, platforms], picture)
 
 
 @display.html.register
@@ -67,7 +77,7 @@ def solution_html(solution: Solution) -> str:
     if not solution.converged:
         state = f"NOT CONVERGED after {count}: these numbers are not a result"
     parts = [_totals(solution), _markets(solution.markets), _nodes(solution.nodes)]
-    picture = _left_out("solution") if _is_large(solution.system) else _picture(solution)
+    picture = _left_out("solution") if _is_large(solution.system) else _painted(diagram.draw(solution))
     sold = (
         f"{int((solution.parts.run.state.liquidated > 0.0).sum()):,} of {len(solution.system.accounts):,} accounts sold"
     )
@@ -92,6 +102,30 @@ def attribution_html(found: Attribution) -> str:
     picture = _left_out("attribution", "draw_paths") if _is_large(system) else _painted(diagram.draw_paths(found))
     line = f"{write(found.total)} · {found.reading}"
     return _page(found.target, line, [part for part in parts if part], picture)
+
+
+@display.svg.register
+def system_svg(system: System) -> str | None:
+    """Return the diagram of exposures; None where the system is large, or its tables have problems."""
+    if _is_large(system):
+        return None
+    try:
+        validate(system, Scenario())
+    except InputError:
+        return None
+    return _alone(diagram.draw(system))
+
+
+@display.svg.register
+def solution_svg(solution: Solution) -> str | None:
+    """Return the diagram of the cascade; None where the system is large."""
+    return None if _is_large(solution.system) else _alone(diagram.draw(solution))
+
+
+@display.svg.register
+def attribution_svg(found: Attribution) -> str | None:
+    """Return the picture of the paths; None where the system is large."""
+    return None if _is_large(found.terminal.parts.system) else _alone(diagram.draw_paths(found))
 
 
 def _is_large(system: System) -> bool:
@@ -172,17 +206,29 @@ def _left_out(name: str, function: str = "draw") -> str:
     return f"<div>large, so its diagram is left to <code>contagion.{function}({name})</code></div>"
 
 
-def _picture(subject: System | Solution) -> str:
-    return _painted(diagram.draw(subject))
-
-
 def _painted(digraph: graphviz.Digraph) -> str:
     """Return a diagram as inline SVG no wider than the notebook; a sentence where it cannot be painted."""
+    try:
+        text = _svg(digraph.source)
+    except ContagionError as error:
+        return f"<div>{escape(str(error))}</div>"
+    return re.sub(r"<svg\b", '<svg style="max-width:100%;height:auto"', text, count=1)
+
+
+def _alone(digraph: graphviz.Digraph) -> str | None:
+    """Return a diagram as SVG; None where it cannot be painted."""
+    try:
+        return _svg(digraph.source)
+    except ContagionError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _svg(source: str) -> str:
+    """Return the picture of a DOT text; the last few are kept, since every form of an object asks for its own."""
+    import graphviz
+
     with tempfile.TemporaryDirectory(prefix="contagion-") as folder:
-        try:
-            (file,) = diagram.render(digraph, Path(folder) / "picture.svg", seconds=_SECONDS)
-        except ContagionError as error:
-            return f"<div>{escape(str(error))}</div>"
+        (file,) = diagram.render(graphviz.Source(source), Path(folder) / "picture.svg", seconds=_SECONDS)
         text = file.read_text("utf-8")
-    start = text.index("<svg")
-    return re.sub(r"<svg\b", '<svg style="max-width:100%;height:auto"', text[start:], count=1)
+    return text[text.index("<svg") :]

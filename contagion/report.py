@@ -25,6 +25,7 @@ from contagion.io import write_atomically
 from contagion.ranking import rank
 from contagion.scenario import Scenario
 from contagion.solution import Solution
+from contagion.timeline import Timeline
 
 __all__ = [
     "record",
@@ -34,6 +35,7 @@ __all__ = [
     "write_comparison",
     "write_report",
     "write_table",
+    "write_timeline",
 ]
 
 _FORMATS = ("svg", "png")
@@ -73,19 +75,32 @@ def write_report(solution: Solution, folder: str | Path, progress: bool = False)
 def write_attribution(
     found: Attribution, folder: str | Path, by: tuple[str, ...] = ("group", "platform")
 ) -> list[Path]:
-    """Return the files written: sources, channels, transmission, edges, throughput, paths, and their picture.
+    """Return the files written: tables of an attribution, how its shares may be read, its paths, and their picture.
 
     ``by`` are the columns of accounts that make up a group in the table of paths.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {name: getattr(found, name) for name in ("sources", "channels", "transmission", "throughput")}
+    named = ("sources", "channels", "transmission", "throughput", "opening")
     listed = paths(found, k=_PATHS, by=by).drop(columns="gains")
     for name in ("path", "channels"):
         listed[name] = listed[name].map(" → ".join)
-    tables |= {"edges": found.edges.rename_axis("row"), "paths": listed.set_index("rank")}
+    tables = {name: getattr(found, name) for name in named}
+    tables |= {name: getattr(found, name).rename_axis("row") for name in ("edges", "mitigated")}
+    tables["paths"] = listed.set_index("rank")
     written = [write_table(table, folder / f"{name}.csv") for name, table in tables.items()]
+    written.append(_write_text(found.reading, folder / "reading.txt"))
     return written + diagram.render(diagram.draw_paths(found), folder / "paths", _FORMATS)
+
+
+def write_timeline(told: Timeline, folder: str | Path) -> list[Path]:
+    """Return the files written: one for each table of a timeline, and its story."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("markets", "platforms", "triggers", "nodes")
+    tables = {"rounds": told.rounds} | {name: getattr(told, name).rename_axis("row") for name in names}
+    written = [write_table(table, folder / f"timeline_{name}.csv") for name, table in tables.items()]
+    return [*written, _write_text(told.story(), folder / "story.txt")]
 
 
 def write_comparison(found: Comparison, folder: str | Path) -> list[Path]:
@@ -108,6 +123,11 @@ def write_chart(name: str, subject: object, path: Path) -> list[Path]:
 def write_table(frame: pd.DataFrame, path: Path) -> Path:
     """Return the CSV file that holds a table; numbers are written so that they read back exactly."""
     write_atomically(path, frame.to_csv(lineterminator="\n").encode())
+    return path
+
+
+def _write_text(text: str, path: Path) -> Path:
+    write_atomically(path, f"{text}\n".encode())
     return path
 
 

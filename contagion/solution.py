@@ -47,6 +47,10 @@ class Solution(HandsOutCopies):
         """Return the summary and the cascade that a notebook shows; see `contagion.notebook`."""
         return display.html(self)
 
+    def _repr_svg_(self) -> str | None:
+        """Return the picture of the cascade alone; see `contagion.notebook`."""
+        return display.svg(self)
+
     @property
     def converged(self) -> bool:
         """Whether the last step was at most ``tol`` and the estimated error at most 1e-9."""

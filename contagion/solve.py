@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from contagion.arrays import lower
-from contagion.errors import InputError, NotConverged
+from contagion.errors import NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
 from contagion.kernels import Record, iterate, settle
 from contagion.scenario import Scenario
@@ -86,19 +86,14 @@ def solve(
 
 
 def _check_arguments(system: object, scenario: object, tol: object, max_rounds: object, on_failure: object) -> None:
-    problems = []
-    if not isinstance(system, System):
-        problems.append(f"system is a {type(system).__name__}; give a System (read_system reads one from a folder)")
-    if not isinstance(scenario, Scenario):
-        problems.append(f"scenario is a {type(scenario).__name__}; give a Scenario (read_scenario reads one from TOML)")
-    if not isinstance(tol, float | int) or not tol > 0.0:
+    problems = instance("system", system, System, "a System (read_system reads one from a folder)")
+    problems += instance("scenario", scenario, Scenario, "a Scenario (read_scenario reads one from TOML)")
+    if not (is_number(tol) and tol > 0.0):
         problems.append(f"tol is {tol!r}; give a positive number")
-    if not isinstance(max_rounds, int) or max_rounds < 1:
-        problems.append(f"max_rounds is {max_rounds!r}; give a whole number of at least 1")
+    problems += whole("max_rounds", max_rounds, 1)
     if on_failure not in ("raise", "return"):
         problems.append(f"on_failure is {on_failure!r}; give 'raise' or 'return'")
-    if problems:
-        raise InputError(problems, "solve")
+    refuse(problems, "solve")
 
 
 def _show(bar: tqdm[NoReturn], record: Record) -> None:

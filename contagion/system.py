@@ -75,6 +75,10 @@ class System(HandsOutCopies):
         """Return the table of sizes and the exposure diagram that a notebook shows; see `contagion.notebook`."""
         return display.html(self)
 
+    def _repr_svg_(self) -> str | None:
+        """Return the exposure diagram alone; see `contagion.notebook`."""
+        return display.svg(self)
+
     def __eq__(self, other: object) -> bool:
         """Return whether all twelve tables hold the same rows in the same order."""
         if not isinstance(other, System):

@@ -223,9 +223,9 @@ def test_hedged_systems_say_what_negative_shares_are() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("los", "give 'loss'"),
+        ("los", "did you mean 'loss'"),
         ("price:x:B", "did you mean .*'x:A'"),
-        ("deficit:y", "'y' is not a node"),
+        ("deficit:y", "'y' is not a platform"),
         ("equity:nobody", "is not an account, a group"),
         ("haircut", "give 'loss'"),
     ],
@@ -240,6 +240,11 @@ def test_wrong_arguments_are_all_named() -> None:
         ct.attribute("solution", rule="first")  # type: ignore[arg-type]
     assert "solution is a str" in str(error.value)
     assert "rule is 'first'" in str(error.value)
+    with pytest.raises(ct.InputError) as error:
+        ct.attribute(worked_example(), "prise:x:A", "layer")  # type: ignore[arg-type]
+    first, second = error.value.problems
+    assert first.startswith("target 'prise:x:A' is not known (did you mean 'price:'?); give 'loss', ")
+    assert second == "rule is 'layer' (did you mean 'layers'?); give 'binding' or 'layers'"
 
 
 def test_a_maximum_is_shared_by_whom_it_binds_or_in_layers() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from scipy import sparse
 
 from contagion.attribution.best_first import Found
 from contagion.attribution.chain import Chain, first_passage, gains
-from contagion.attribution.loop_erased import Paths, loop_erased_paths
+from contagion.attribution.listing import Listing
+from contagion.attribution.loop_erased import loop_erased_paths
 from contagion.attribution.merging import merge_vanishing
 from contagion.attribution.plain_walks import best_first_walks, walks
 from contagion.kernels.inputs import Floats
@@ -128,8 +131,8 @@ def float_paths(chain: Chain) -> dict[tuple[int, ...], float]:
     return found
 
 
-def as_weights(found: Paths) -> dict[tuple[int, ...], float]:
-    return {path.nodes: path.usd for path in found.paths}
+def as_weights(found: Listing) -> dict[tuple[int, ...], float]:
+    return {path.nodes: path.usd for path in found.walks}
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -150,7 +153,7 @@ def test_paths_are_those_of_the_determinant_formula_and_sum_to_the_target(seed: 
     assert as_weights(found) == pytest.approx(expected, rel=1e-9, abs=1e-14)
     assert found.listed == pytest.approx(target, rel=1e-12)
     assert found.rest == pytest.approx(0.0, abs=1e-12 * target)
-    assert found.proven == len(found.paths)
+    assert found.proven == len(found.walks)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -158,7 +161,7 @@ def test_seven_entities_are_enumerated(seed: int) -> None:
     chain = positive(7, seed, density=0.9)
     expected = float_paths(chain)
     found = loop_erased_paths(chain, EVERY)
-    assert len(found.paths) > 500
+    assert len(found.walks) > 500
     assert as_weights(found) == pytest.approx({path: expected[path] for path in as_weights(found)}, rel=1e-9, abs=1e-15)
     assert found.listed == pytest.approx(chain.source.sum(), rel=1e-12)
 
@@ -170,7 +173,7 @@ def test_the_first_are_the_largest_in_descending_order_and_the_rest_is_exact(see
     expected = sorted(float_paths(chain).values(), reverse=True)
     for k in (1, 3, 10):
         found = loop_erased_paths(chain, k)
-        weights = [path.usd for path in found.paths]
+        weights = [path.usd for path in found.walks]
         assert weights == pytest.approx(expected[:k], rel=1e-10, abs=1e-15)
         assert all(after <= before * (1.0 + 1e-11) for before, after in itertools.pairwise(weights))
         assert found.listed == pytest.approx(sum(weights), rel=1e-14)
@@ -183,7 +186,7 @@ def test_gains_of_a_path_are_successive_green_functions(seed: int) -> None:
     flow = chain.flow.toarray()
     through = flow.sum(axis=0) + chain.sink
     share = np.divide(flow, through, out=np.zeros_like(flow), where=through != 0.0)
-    for path in loop_erased_paths(chain, 20).paths:
+    for path in loop_erased_paths(chain, 20).walks:
         weight = chain.source[path.nodes[0]] * chain.sink[path.nodes[-1]] / through[path.nodes[-1]]
         for i, node in enumerate(path.nodes):
             left = np.array([j for j in range(6) if j not in path.nodes[:i]])
@@ -201,7 +204,7 @@ def test_passes_of_an_entity_to_itself_change_nothing(seed: int) -> None:
     looped = chain._replace(flow=sparse.csr_array(chain.flow.toarray() + np.diag(loops)))
     plain = exact_paths(chain)
     assert exact_paths(looped) == plain
-    assert loop_erased_paths(looped, 30).paths == loop_erased_paths(chain, 30).paths
+    assert loop_erased_paths(looped, 30).walks == loop_erased_paths(chain, 30).walks
     assert gains(looped).tolist() == gains(chain).tolist()
 
 
@@ -241,7 +244,7 @@ def test_signed_flows_sum_to_the_target_too(seed: int) -> None:
     assert found.proven == 0
     for k in (1, 5):
         few = loop_erased_paths(chain, k)
-        sizes = [abs(path.usd) for path in few.paths]
+        sizes = [abs(path.usd) for path in few.walks]
         assert sizes == sorted(sizes, reverse=True)
         assert few.listed + few.rest == pytest.approx(chain.source.sum(), abs=1e-10 * scale)
 
@@ -298,7 +301,7 @@ def test_merging_in_random_hedged_chains_keeps_the_target(seed: int) -> None:
         assert whole.sink[place] == chain.sink[merged.into == place].sum()
     assert whole.source + whole.flow.sum(axis=1) == pytest.approx(whole.sink + whole.flow.sum(axis=0), abs=1e-12)
     found = loop_erased_paths(chain, EVERY, floor=0.0)
-    scale = sum(abs(path.usd) for path in found.paths)
+    scale = sum(abs(path.usd) for path in found.walks)
     assert found.listed + found.rest == pytest.approx(source.sum(), abs=1e-9 * scale)
 
 
@@ -307,7 +310,7 @@ def test_sources_that_cancel_leave_nothing() -> None:
     flow[2, 0], flow[2, 1] = 0.1, 0.2
     chain = Chain(sparse.csr_array(flow), np.array([0.1, 0.2, -0.3]), np.zeros(3))  # 0.2 − 0.3 + 0.1 is 3e-17 in floats
     found = loop_erased_paths(chain, 3)
-    assert (found.paths, found.listed, found.rest, found.into.tolist()) == ((), 0.0, 0.0, [-1, -1, -1])
+    assert (found.walks, found.listed, found.rest, found.into.tolist()) == ((), 0.0, 0.0, [-1, -1, -1])
 
 
 def test_a_chain_without_entities_or_flow_has_no_paths() -> None:
@@ -333,7 +336,7 @@ def test_ties_go_to_the_lower_numbers() -> None:
         flow[middle, 0] = flow[5, middle] = 0.1 * 3.0
     flow[0, 5] = 0.3
     found = loop_erased_paths(chain_of(flow, np.array([0.9, 0.0, 0.0, 0.0, 0.0, 0.0])), 3)
-    assert [path.nodes for path in found.paths] == [(0, 1, 5), (0, 2, 5), (0, 3, 5)]
+    assert [path.nodes for path in found.walks] == [(0, 1, 5), (0, 2, 5), (0, 3, 5)]
 
 
 def test_a_search_that_is_cut_short_says_what_it_has_proven() -> None:
@@ -341,12 +344,12 @@ def test_a_search_that_is_cut_short_says_what_it_has_proven() -> None:
     whole = loop_erased_paths(chain, 40)
     short = loop_erased_paths(chain, 40, expansions=whole.expansions // 4)
     assert whole.proven == 40
-    assert 0 < short.proven < len(short.paths)
+    assert 0 < short.proven < len(short.walks)
     assert short.expansions == whole.expansions // 4
-    assert short.paths[: short.proven] == whole.paths[: short.proven]
+    assert short.walks[: short.proven] == whole.walks[: short.proven]
     assert short.listed + short.rest == pytest.approx(chain.source.sum(), rel=1e-12)
     none = loop_erased_paths(chain, 40, expansions=0)
-    assert not none.paths
+    assert not none.walks
     assert none.rest == pytest.approx(chain.source.sum(), rel=1e-14)
 
 
@@ -354,7 +357,7 @@ def test_the_floor_leaves_small_paths_in_the_rest() -> None:
     chain = positive(6, 2)
     every, target = loop_erased_paths(chain, EVERY), chain.source.sum()
     found = loop_erased_paths(chain, EVERY, floor=0.01)
-    assert found.paths == tuple(path for path in every.paths if path.usd >= 0.01 * target)
+    assert found.walks == tuple(path for path in every.walks if path.usd >= 0.01 * target)
     assert found.rest == pytest.approx(target - found.listed, rel=1e-12)
 
 
@@ -408,7 +411,7 @@ def test_walks_and_paths_agree_where_nothing_comes_back() -> None:
     forward = chain_of(forward.flow.toarray(), chain.source + np.maximum(0.0, -forward.sink))
     paths, walked = loop_erased_paths(forward, EVERY), walks(forward, EVERY)
     assert as_weights(paths) == pytest.approx({walk.nodes: walk.usd for walk in walked.walks}, rel=1e-12)
-    assert {gain for path in paths.paths for gain in path.gains} == {1.0}
+    assert {gain for path in paths.walks for gain in path.gains} == {1.0}
     assert gains(forward).tolist() == [1.0] * 6
 
 
@@ -441,13 +444,30 @@ def test_first_passage_is_the_sum_of_the_paths_that_some_walk_makes_through_an_e
     assert loop_erased_paths(behind, EVERY).listed == pytest.approx(chain.source.sum(), rel=1e-12)
 
 
+def test_only_the_heaviest_branch_of_a_prefix_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand entities that one passes to, each with another share, the three largest are looked at."""
+    size, pushed, push = 1001, list[Any](), heapq.heappush
+    flow = np.zeros((size, size))
+    flow[1:, 0] = np.arange(1.0, size)
+
+    def counting(heap: list[Any], entry: Any) -> None:
+        pushed.append(entry)
+        push(heap, entry)
+
+    monkeypatch.setattr("contagion.attribution.best_first.heapq.heappush", counting)
+    found = loop_erased_paths(chain_of(flow, np.append(flow.sum(), np.zeros(size - 1))), 3)
+    assert [path.nodes for path in found.walks] == [(0, 1000), (0, 999), (0, 998)]
+    assert found.proven == 3
+    assert len(pushed) < 20
+
+
 def test_a_long_line_of_entities_is_one_path() -> None:
     size = 150
     flow = np.diag(np.full(size - 1, 2.0), -1) + np.diag(np.full(size - 1, 1.0), 1)
     chain = chain_of(flow, np.append(1.0, np.zeros(size - 1)))
     found = loop_erased_paths(chain, 3)
-    assert [path.nodes for path in found.paths] == [tuple(range(size))]
-    assert found.paths[0].usd == pytest.approx(1.0, rel=1e-10)
+    assert [path.nodes for path in found.walks] == [tuple(range(size))]
+    assert found.walks[0].usd == pytest.approx(1.0, rel=1e-10)
 
 
 @pytest.mark.parametrize("hubs", [0, 200])
@@ -463,9 +483,9 @@ def test_hundreds_of_entities_are_searched(hubs: int) -> None:
     through = np.linalg.solve(np.eye(size) - share, source)
     chain = Chain(sparse.csr_array(share * through), source, 0.1 * through)
     found = loop_erased_paths(chain, 50)
-    assert found.proven == len(found.paths) == 50
+    assert found.proven == len(found.walks) == 50
     assert found.listed + found.rest == pytest.approx(1.0, rel=1e-12)
-    assert loop_erased_paths(chain, 20).paths == found.paths[:20]
+    assert loop_erased_paths(chain, 20).walks == found.walks[:20]
 
 
 def test_a_loop_whose_flows_cancel_is_said_to_be_singular() -> None:

@@ -152,6 +152,18 @@ def test_timeline_shows_prices_and_haircuts_as_they_were(record: ct.Solution) ->
     assert set(lines(haircuts)) == set(haircut.columns[haircut.iloc[-1] > 0.0])
 
 
+def test_timeline_shows_the_lowest_of_each_kind_of_asset(record: ct.Solution) -> None:
+    """A broken peg falls less than many an altcoin, and has a line; what hardly moves has none."""
+    kind = record.markets["asset"].map(record.system.assets.set_index("asset")["kind"])
+    fall = record.markets["drop"]
+    shown = lines(draw_timeline(record).axes[0])
+    lowest = {str(fall[kind == name].idxmax()) for name in ("native", "altcoin", "synthetic_dollar")}
+    assert lowest <= set(shown)
+    assert "Binance:USDe" in lowest
+    assert {"Binance:WBETH", "Binance:WBETH/ETH"} & set(shown)
+    assert not {"Wall Street:SPX", "Curve:USDT"} & set(shown)
+
+
 def test_timeline_stacks_what_was_liquidated(record: ct.Solution) -> None:
     axes = draw_timeline(record).axes[1]
     tops = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_label() == "_edge"]
@@ -189,7 +201,7 @@ def test_timeline_says_when_rounds_did_not_converge() -> None:
 
 
 def test_timeline_wants_a_solution() -> None:
-    with pytest.raises(ct.InputError, match="DataFrame has no rounds; give a Solution"):
+    with pytest.raises(ct.InputError, match="DataFrame has no rounds; give the Solution"):
         draw_timeline(pd.DataFrame())  # type: ignore[arg-type]
 
 
@@ -278,12 +290,36 @@ def test_collateral_curve_names_what_is_missing(frame: pd.DataFrame) -> None:
         draw_collateral_curve(frame)
 
 
+def test_charts_say_what_they_draw(record: ct.Solution) -> None:
+    """Whatever else they are given, the message names the function whose answer to give."""
+    sources: dict[Any, str] = {
+        draw_tipping: "contagion.stress.tipping_point(system, scenario)",
+        draw_collateral_curve: "contagion.stress.collateral_curve(system, asset)",
+        draw_leverage: "contagion.measures.leverage_distribution(solution)",
+        draw_timeline: "contagion.solve(system, scenario)",
+    }
+    given: list[Any] = [None, 3, "record", [1.0], record.system, record.markets, pd.DataFrame(), tip(), curve(), record]
+    right: dict[Any, Any] = {draw_tipping: given[7], draw_collateral_curve: given[8], draw_timeline: record}
+    for chart, source in sources.items():
+        for thing in (thing for thing in given if thing is not right.get(chart)):
+            with pytest.raises(ct.InputError) as caught:
+                chart(thing)
+            assert chart.__name__ in str(caught.value)
+            assert f"{source} returns" in str(caught.value), thing
+
+
+def test_a_collateral_curve_needs_its_drops() -> None:
+    with pytest.raises(ct.InputError, match="the index must be the drop"):
+        draw_collateral_curve(curve().rename(index=lambda drop: f"{drop:.0%}"))
+
+
 @pytest.mark.parametrize("measure", ["gross_assets", "debt", "equity", "accounts", "share"])
 def test_leverage_bars_are_the_classes(record: ct.Solution, measure: Any) -> None:
     frame = leverage_distribution(record)
     figure = draw_leverage(frame, measure)
     check_readable(figure)
-    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    shown = [label.get_text().removeprefix("×") for label in figure.axes[0].get_yticklabels()]
+    assert "×3–5" in words(figure)
     for bars in figure.axes[0].containers:
         widths = [bar.get_width() for bar in bars]
         np.testing.assert_array_equal(widths, frame.loc[shown, f"{measure}_{bars.get_label()}"])
@@ -297,7 +333,7 @@ def test_leverage_of_a_system_has_one_bar_a_class() -> None:
     assert len(figure.axes[0].containers) == 1
     assert "$369k of assets on $100k of equity (×3.7)" in words(figure)
     check_readable(figure)
-    with pytest.raises(ct.InputError, match="no column 'size'"):
+    with pytest.raises(ct.InputError, match="measure is 'size'; give one of gross_assets, debt"):
         draw_leverage(leverage_distribution(system), "size")  # type: ignore[arg-type]
 
 

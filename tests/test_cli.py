@@ -50,9 +50,9 @@ def test_solve_writes_everything_twice_the_same(folder: Path) -> None:
     assert "whale @ x" in done.stdout
     files = {file.name: file.read_bytes() for file in (folder / "out").iterdir()}
     tables = "ranking markets accounts nodes rounds prices quotes liquidations knife_edge"
-    tables += " sources channels transmission throughput edges paths"
+    tables += " sources channels transmission throughput opening edges mitigated paths"
     pictures = {f"{name}.{kind}" for name in ("cascade", "exposures", "paths", "timeline") for kind in ("svg", "png")}
-    assert set(files) == {f"{name}.csv" for name in tables.split()} | pictures | {"run.json"}
+    assert set(files) == {f"{name}.csv" for name in tables.split()} | pictures | {"run.json", "reading.txt"}
     accounts = pd.read_csv(folder / "out" / "accounts.csv", index_col="account")
     assert accounts["equity_after"]["a"] == pytest.approx(2.4 - 1.865612546769761, rel=1e-12)
     record = json.loads(files["run.json"])
@@ -115,12 +115,43 @@ def test_explain_says_where_the_loss_came_from(folder: Path) -> None:
     ):
         assert said in done.stdout
     written = {file.name for file in (folder / "why").iterdir()}
-    tables = {"sources", "channels", "transmission", "throughput", "edges", "paths"}
-    assert {f"{name}.csv" for name in tables} | {"paths.svg", "paths.png"} == written
+    tables = {"sources", "channels", "transmission", "throughput", "opening", "edges", "mitigated", "paths"}
+    tables |= {f"timeline_{name}" for name in ("rounds", "markets", "platforms", "triggers", "nodes")}
+    assert {f"{name}.csv" for name in tables} | {"paths.svg", "paths.png", "reading.txt", "story.txt"} == written
+    assert (folder / "why" / "reading.txt").read_text("utf-8").strip() in done.stdout
+    for line in (folder / "why" / "story.txt").read_text("utf-8").splitlines():
+        assert f"  {line}\n" in done.stdout
     assert pd.read_csv(folder / "why" / "sources.csv")["share"].sum() == pytest.approx(1.0, abs=1e-12)
     done = run("explain", folder / "tables", folder / "fall.toml", "--target", "price:x:B")
     assert done.returncode == 1
     assert "'x:B' is not a market" in done.stderr
+
+
+def test_explain_finds_a_typo_before_it_solves(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("solved in vain")
+
+    monkeypatch.setattr(ct, "solve", fail)
+    words = ["explain", folder / "tables", folder / "fall.toml", "--target", "equity:wale", "--by", "grup, platform"]
+    monkeypatch.setattr(sys, "argv", ["contagion", *map(str, words), "--out", str(folder / "why")])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("contagion: explain: 2 problems\n")
+    assert said.count("(did you mean 'whale") == 1
+    assert said.count("(did you mean 'group'?)") == 1
+    assert not (folder / "why").exists()
+
+
+def test_explain_knows_the_names_that_overrides_make(folder: Path) -> None:
+    override = '[[override]]\ntable = "accounts"\nwhere = { account = "a" }\nset = { group = "shark" }\n'
+    (folder / "fall.toml").write_text(SCENARIO + override, "utf-8")
+    for target, code in (("equity:shark", 0), ("equity:shark @ x", 0), ("equity:whale", 1)):
+        done = run("explain", folder / "tables", folder / "fall.toml", "--target", target, "--by", "account")
+        assert done.returncode == code, done.stderr
 
 
 def test_tip_finds_the_multiple(folder: Path) -> None:

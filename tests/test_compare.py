@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -145,8 +146,13 @@ def test_sources_are_those_of_the_attribution(october: Any) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("x", "y"), "2 problems"), ((None, None, 0), "3 problems"), ((1, 2, True), "k is True")],
+    [(("x", "y"), "2 problems"), ((None, None, 0), "3 problems"), ((1, 2, True), "k is True"), ((1, 2, 2.0), "k is 2")],
 )
 def test_arguments_are_checked_together(arguments: Any, said: str) -> None:
     with pytest.raises(ct.InputError, match=said):
         compare(*arguments)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    solution = loop("fall_25")
+    assert len(compare(solution, solution, np.int64(1)).paths) == 1  # type: ignore[arg-type]

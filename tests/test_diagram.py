@@ -28,7 +28,7 @@ from contagion.diagram.exposures import exposures
 from contagion.diagram.flows import flows
 from contagion.diagram.fold import fold
 from contagion.diagram.layout import arrange
-from contagion.diagram.picture import SUMS, Picture
+from contagion.diagram.picture import SUMS, Picture, arrows
 from contagion.diagram.style import CHANNELS, RAMP, fill
 from contagion.money import percent, usd
 from tests.systems import draw as random_system
@@ -213,9 +213,63 @@ def test_scenario_words() -> None:
     halted = ct.Scenario(shocks=shocks, depth={"exchange0": 0.5}, arbitrage=0.0, losses={"bank": 1e3})
     text = words(draw(ct.solve(system, halted)).source)
     assert re.search(r"4 more, −\d+% to −\d+%", text)
+    alike = {f"asset{n}": 0.1 for n in range(9)}
+    assert "4 more, −10% |" in words(draw(ct.solve(system, ct.Scenario(shocks=alike, arbitrage=0.0))).source)
     for part in ("bank loses $1k", "depth of exchange0 ×0.5", "transfers halted"):
         assert part in text
     assert "arbitrage ×0.5" in draw(ct.solve(system, ct.Scenario(arbitrage=0.5))).source
+
+
+def squeezed() -> ct.Solution:
+    """Buying 1e5 of A back at 100 in a market of depth 100 multiplies its price by 0.99^−1e5; B is left alone."""
+    system = tables(
+        nodes={"node": ["x"], "margin_rule": ["maintenance"], "close_rule": ["full"]},
+        assets={"asset": ["A", "B"]},
+        markets={
+            "market": ["x:A", "x:B"],
+            "venue": ["x", "x"],
+            "asset": ["A", "B"],
+            "price": [100.0, 1.0],
+            "depth": [100.0, 100.0],
+        },
+        terms={"platform": ["x"], "asset": ["A"], "maintenance": [0.05]},
+        accounts={"account": ["short", "holder"], "platform": ["x", "x"], "cash": [1e5, 0.0]},
+        positions={
+            "account": ["short", "holder"],
+            "asset": ["A", "B"],
+            "side": ["perp", "collateral"],
+            "quantity": [-1e5, 10.0],
+            "entry_price": [100.0, np.nan],
+        },
+    )
+    return ct.solve(system, on_failure="return")
+
+
+def test_a_price_beyond_all_numbers_is_drawn() -> None:
+    """Without warnings, which would be errors; who holds none of it loses nothing by it, and nothing is "nan" wide."""
+    solution = squeezed()
+    picture = cascade(solution, 40)
+    name = picture.boxes["name"].to_numpy()
+    told = {(name[edge.cause], name[edge.effect], edge.channel): edge.usd for edge in arrows(picture.edges)}
+    assert told == {("x:A", "short", "perp"): np.inf, ("short", "x", "deficit"): np.inf}
+    source = draw(solution).source
+    assert "nan" not in source
+    assert "+∞" in source
+    assert source.count(">$∞<") == 2
+
+
+def test_labels_leave_the_names_of_lanes_free() -> None:
+    """No amount stands on "CeFi", "DeFi" or "TradFi"."""
+    system, _ = ct.datasets.load("october_2025")
+    source = draw(system, most=20).source  # without care, one amount does
+    lanes = re.findall(r'lp="([\d.]+),([\d.]+)"', source)
+    amounts = [line for line in source.splitlines() if line.strip().startswith("amount")]
+    assert len(lanes) == 3
+    assert len(amounts) > 10
+    for line in amounts:
+        found = re.search(r'pos="([-\d.]+),([-\d.]+)"', line)
+        assert found is not None
+        assert all(abs(float(found[1]) - float(x)) > 30.0 or abs(float(found[2]) - float(y)) > 8.0 for x, y in lanes)
 
 
 def test_only_systems_and_solutions() -> None:
@@ -246,7 +300,7 @@ def test_folding_adds_up(accounts: int, most: int) -> None:
     for fine in (exposures(system, most), cascade(solution, most)):
         coarse = fold(fine, most)
         check_folded(fine, coarse)
-        assert len(coarse.edges) <= max(48, 2 * len(coarse.boxes))
+        assert len(coarse.edges) <= max(64, 2 * len(coarse.boxes))
         kinds = coarse.boxes.groupby("type")["domain"].nunique().sum()
         assert len(coarse.boxes) <= max(most, most // 3 + kinds) + 1
     folded = fold(exposures(system, most), most)

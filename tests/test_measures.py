@@ -11,6 +11,7 @@ import contagion as ct
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from tests import oracle
 from tests.random_systems import random_tables
+from tests.stress_systems import squeeze
 from tests.systems import loose, to_scenario, to_system
 
 INF = math.inf
@@ -410,9 +411,18 @@ def test_an_empty_system_has_empty_measures(measure: Any) -> None:
         (lambda s: headroom(s, opening=False), "only an opening"),
         (lambda s: headroom(s, by=loose("venue")), "'market', 'asset' or 'group'"),
         (lambda s: leverage_distribution(s, bins=(3.0, 2.0)), "numbers that rise"),
-        (lambda s: leverage_distribution(s, bins=loose(("x",))), "numbers that rise"),
+        (lambda s: leverage_distribution(s, bins=loose(("x",))), "bins holds 'x'; give finite numbers"),
+        (lambda s: leverage_distribution(s, bins=()), "at least one number"),
+        (lambda s: leverage_distribution(s, bins=(1.0, INF)), "bins holds inf"),
         (lambda s: debt_at_risk(s, within=(1.2,)), "between 0 and 1"),
-        (lambda s: debt_at_risk(s, within=loose(None)), "between 0 and 1"),
+        (lambda s: debt_at_risk(s, within=loose(None)), "at least one number"),
+        (lambda s: debt_at_risk(s, within=loose((math.nan, True, "0.1"))), "nan, True and '0.1'"),
+        (lambda s: debt_at_risk(s, steady="stablecoin"), r"give a list of kinds of assets, as \['stablecoin'\]"),
+        (lambda s: debt_at_risk(s, steady=["stable_coin"]), "did you mean 'stablecoin'"),
+        (lambda s: debt_at_risk(s, steady=loose([["stablecoin"]])), "as text"),
+        (lambda _: debt_at_risk(loose(None), within=loose(2.0), steady=["stable_coin"]), "debt_at_risk: 3 problems"),
+        (lambda s: headroom(s, loose("asset")), "opening is a str"),
+        (lambda s: run_coverage(s, fall=True), "fall is True"),
         (lambda s: run_coverage(s, fall=0.0), "between 0 and 1"),
         (lambda s: value_locked(s, opening=False), "only an opening"),
     ],
@@ -420,3 +430,15 @@ def test_an_empty_system_has_empty_measures(measure: Any) -> None:
 def test_what_cannot_be_measured_is_said(call: Any, said: str) -> None:
     with pytest.raises(ct.InputError, match=said):
         call(two_accounts())
+
+
+@pytest.mark.parametrize("opening", [True, False])
+def test_prices_beyond_all_numbers_are_measured_without_a_warning(opening: bool) -> None:
+    solution = ct.solve(squeeze(), on_failure="return")
+    held = loose(value_locked(solution, opening)).loc["desk"]
+    assert held["tvl"] == 921.0 if opening else not math.isfinite(held["tvl"])  # 21 tokens at 1, and 900 dollars
+    for by in ("market", "asset", "group"):
+        assert len(headroom(solution, opening, loose(by))) > 0
+    assert debt_at_risk(solution, opening=opening)["accounts"].max() <= 4
+    assert leverage_distribution(solution)["accounts_after"].sum() == 4
+    assert len(run_coverage(solution, opening)) == 4

@@ -92,7 +92,20 @@ def test_nothing_happened_and_there_are_no_paths() -> None:
     [
         ({"k": 0}, "k is 0; give a whole number"),
         ({"by": ("grup",)}, "did you mean 'group'"),
+        ({"k": -3}, "k is -3; give a whole number"),
+        ({"k": True}, "k is True; give a whole number"),
+        ({"k": float("nan")}, "k is nan; give a whole number"),
+        ({"k": 2.0}, "k is 2.0; give a whole number"),
         ({"by": ()}, "by is empty"),
+        ({"by": None}, "by is None; give a list of columns"),
+        ({"by": "group"}, r"by is 'group'; give a list of columns, as \['group'\]"),
+        ({"by": [["group"]]}, r"by holds \['group'\]; give columns as text"),
+        ({"by": ["group", "group"]}, "by holds 'group' more than once"),
+        ({"by": {"group", "mode"}}, "which has no order; give a list of columns"),
+        ({"target": ""}, "target '' is not known; give 'loss'"),
+        ({"target": 3}, "target is 3; give 'loss'"),
+        ({"target": "prise:x:A"}, "did you mean 'price:'"),
+        ({"target": "price:x:B"}, "'x:B' is not a market"),
         ({"target": "profit"}, "give 'loss'"),
         ({"solved": 3}, "solved is a int"),
     ],
@@ -100,6 +113,50 @@ def test_nothing_happened_and_there_are_no_paths() -> None:
 def test_wrong_arguments(arguments: Any, message: str) -> None:
     with pytest.raises(ct.InputError, match=message):
         ct.paths(**{"solved": worked_example(), **arguments})
+
+
+@pytest.mark.parametrize("asked", [ct.paths, ct.walks])
+def test_every_wrong_argument_is_named_once(asked: Any) -> None:
+    with pytest.raises(ct.InputError) as error:
+        asked(worked_example(), k=0, target="deficit:z", by=["grup", "grup", "ownr"])
+    assert error.value.subject == asked.__name__
+    assert [problem.partition(";")[0] for problem in error.value.problems] == [
+        "k is 0",
+        "target 'deficit:z': 'z' is not a platform",
+        "by holds 'grup' (did you mean 'group'?), 'ownr' (did you mean 'owner'?)",
+    ]
+    with pytest.raises(ct.InputError, match="3 problems"):
+        asked(None, k=None, by=None)
+
+
+def test_numbers_and_lists_of_any_kind_are_taken() -> None:
+    plain = ct.paths(worked_example(), k=2, by=("group", "platform"))
+    given: Any = np.array(["group", "platform"])
+    for by in (["group", "platform"], given):
+        assert ct.paths(worked_example(), k=np.int64(2), by=by).equals(plain)  # type: ignore[arg-type]
+
+
+def test_feedback_is_of_an_attribution() -> None:
+    with pytest.raises(ct.InputError, match="found is a Solution; give an Attribution"):
+        feedback(worked_example())  # type: ignore[arg-type]
+
+
+def test_groups_with_names_in_their_names_are_found() -> None:
+    """A group "a @ b" on x and a group "a" on "b @ x" have one name; the second gets a number."""
+    nodes = [*TABLES["nodes"], {"node": "b @ x"}]
+    accounts = [
+        {"account": "a", "platform": "x", "group": "a @ b"},
+        {"account": "q", "platform": "b @ x", "group": "a"},
+    ]
+    solution = ct.solve(to_system({**TABLES, "nodes": nodes, "accounts": accounts}), ct.Scenario(shocks={"A": 0.1}))
+    loss = solution.totals["loss"]
+    shares = [ct.attribute(solution, f"equity:{name}").total / loss for name in ("a @ b @ x", "a @ b @ x (2)", "a @ b")]
+    assert sorted(shares[:2]) == pytest.approx([0.0, 1.0])
+    assert shares[2] == pytest.approx(1.0)
+    with pytest.raises(ct.InputError, match=r"'a @ b @ x \(3\)' is not an account"):
+        ct.attribute(solution, "equity:a @ b @ x (3)")
+    with pytest.raises(ct.InputError, match="'b @ x' is not an account"):
+        ct.attribute(solution, "equity:b @ x")
 
 
 def test_an_attribution_shows_itself_in_a_notebook() -> None:

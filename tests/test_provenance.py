@@ -51,6 +51,8 @@ def test_all_of_the_loss_has_the_only_source() -> None:
     assert found.loc[f"shock:{asset}", "share"] == pytest.approx(1.0, abs=1e-12)
 
 
-def test_wrong_argument() -> None:
-    with pytest.raises(ct.InputError, match="solution is a str"):
-        ct.provenance("solution")  # type: ignore[arg-type]
+def test_wrong_arguments() -> None:
+    with pytest.raises(ct.InputError, match="2 problems") as error:
+        ct.provenance("solution", progress="yes")  # type: ignore[arg-type]
+    assert "solution is a str; give a Solution" in str(error.value)
+    assert "progress is a str; give True or False" in str(error.value)

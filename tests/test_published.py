@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import contagion as ct
+from contagion import clearing
 from tests.systems import loose
 
 
@@ -152,3 +153,113 @@ def test_rogers_veraart_2013_with_equal_rates_from_the_greatest_vector(seed: int
         paid = new
     solution = ct.solve(system, scenario)
     np.testing.assert_allclose((1 - solution.nodes["haircut"].to_numpy()) * obligations, paid, atol=1e-8)
+
+
+# The classic models on matrices
+
+
+def test_networkvaluation_example_of_eisenberg_noe() -> None:
+    """siebenbrunner/NetworkValuation, Algorithms/Eisenberg and Noe 2001/Example.html: equity before and after clearing.
+
+    Its equity is assets less debts, also below zero; ours is what owners have, at least zero.
+    """
+    debts, assets = np.array([[0.0, 20, 10], [5, 0, 24], [10, 0, 0]]), np.full(3, 10.0)
+    before = assets + debts.sum(axis=0) - debts.sum(axis=1)
+    assert before.tolist() == [-5, 1, 34]
+    result = clearing.eisenberg_noe(debts, assets)
+    after = assets + result.frame["received"] - result.frame["owed"]
+    assert after.round(4).tolist() == [-5.4545, -2.6364, 30.0]
+    assert result.defaulted.tolist() == [True, True, False]
+    assert result.equity.tolist() == pytest.approx([0.0, 0.0, 30.0])
+    assert result.default_round.tolist() == [1, 2, 0]  # "the second node is pushed into default through these losses"
+
+
+ASSETS_MATRIX = pd.DataFrame([[0.0, 1, 0], [10, 0, 3], [3, 2, 0]], list("abc"), list("abc"))
+"""carloscinelli/NetworkRiskMeasures, README.md of 2016: rows have lent to columns."""
+
+
+def test_networkriskmeasures_readme_2016_debt_rank() -> None:
+    """Its first DebtRank is the single hit of Battiston et al. (2012): weights, additional stress and defaults."""
+    table = clearing.debtrank_all(
+        ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}, {"a": 10, "b": 100, "c": 30}, variant="single_hit"
+    ).frame
+    assert table["first_stress"].round(8).to_dict() == {"a": 0.07142857, "b": 0.71428571, "c": 0.21428571}
+    assert table["additional_stress"].round(7).to_dict() == {"a": 0.9285714, "b": 0.25, "c": 0.6642857}
+    assert table["additional_defaults"].to_dict() == {"a": 2, "b": 1, "c": 0}
+
+
+def test_networkriskmeasures_readme_2016_debt_rank_shock() -> None:
+    """A tenth of all equity lost: stress of 0.15, 0.26 and 0.30, 16.07 % more than the shock, nobody defaults."""
+    result = clearing.debtrank(
+        ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}, 0.1, {"a": 10, "b": 100, "c": 30}, variant="single_hit"
+    )
+    assert result.distress.to_dict() == pytest.approx({"a": 0.15, "b": 0.26, "c": 0.30})
+    assert round(100 * result.additional_stress, 2) == 16.07
+    assert not result.defaulted.any()
+
+
+def test_finnetvalu_test_xos_suzuki_2002_example_of_four_firms() -> None:
+    """bertschi/FinNetValu, test/models/test_xos.jl: all four are solvent and pay 0.8 (its rows are holders)."""
+    shares = np.array([[0, 0.2, 0.3, 0.1], [0.2, 0, 0.2, 0.1], [0.1, 0.1, 0, 0.3], [0.1, 0.1, 0.1, 0]])
+    bonds = np.array([[0, 0, 0.1, 0], [0, 0, 0, 0.1], [0.1, 0, 0, 0.1], [0, 0.1, 0, 0]])
+    result = clearing.suzuki(bonds.T, shares.T, [2, 0.5, 0.6, 0.6], 0.8)
+    assert not result.defaulted.any()
+    assert result.payments.tolist() == [0.8, 0.8, 0.8, 0.8]
+
+
+@pytest.mark.parametrize("model", ["eisenberg_noe", "furfine"])
+@pytest.mark.parametrize(
+    ("first", "last", "contribution"),
+    [(0, 12, 0.0), (89, 101, 1.0)],
+)
+def test_finnetvalu_finnetdemo_barucca_2020_figure_2(model: str, first: int, last: int, contribution: float) -> None:
+    """bertschi/FinNetValu, notebooks/finnetdemo.ipynb, output 6: what the network adds to losses of external assets.
+
+    Its third column, linear DebtRank, is zero for small shocks too, as it measures equity against the shocked one;
+    against the equity before the shock even the smallest shock is passed on.
+    """
+    debts = np.array([[0, 0.5, 0], [0, 0, 0.5], [0.5, 0, 0]]).T
+    assets, external = np.array([10.0, 5, 3]), np.array([9.0, 4, 2])
+    rules = {"eisenberg_noe": clearing.valuations.eisenberg_noe("senior"), "furfine": clearing.valuations.furfine()}
+
+    def added(share: float, rule: clearing.Valuation) -> float:
+        before = clearing.network_valuation(debts, assets, external, rule).equity
+        after = clearing.network_valuation(debts, (1 - share) * assets, external, rule).equity
+        return float((before - after - share * assets).sum() / debts.sum())
+
+    for share in np.linspace(0.0, 0.6, 101)[first:last]:
+        assert added(share, rules[model]) == pytest.approx(contribution, abs=1e-9)
+    assert added(0.006, clearing.valuations.linear_debtrank(assets - external)) > 0.02
+
+
+@pytest.mark.parametrize("count", [5, 10])
+@pytest.mark.parametrize("shock", [0.5, 2.3, 4.9])
+def test_acemoglu_ozdaglar_tahbaz_salehi_2015_propositions_4_and_6(count: int, shock: float) -> None:
+    """Returns a, senior debts v, claims above y* = (n − 1)(a − v); the threshold between small and large is n (a − v).
+
+    Small shocks: one bank fails in the complete network, ⌈ε / (a − v)⌉ − 1 in the ring. Large: all, in either.
+    """
+    margin = 1.0
+    claims = 2.0 * (count - 1) * margin
+    ring = claims * np.roll(np.eye(count), 1, axis=1)
+    complete = claims / (count - 1) * (1 - np.eye(count))
+    senior = np.full(count, 100.0)
+    for size, in_ring, in_complete in [(shock, math.ceil(shock) - 1, int(shock > margin)), (count + 0.1, count, count)]:
+        assets = senior + margin - size * np.eye(count)[0]
+        for debts, failures in ((ring, in_ring), (complete, in_complete)):
+            assert clearing.eisenberg_noe(debts, assets, senior, external="senior").defaulted.sum() == failures
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_glasserman_young_2015_proposition_1_contagion_is_bounded(seed: int) -> None:
+    """Nodes can only fail through i if their net worth is at most wᵢ βᵢ (λᵢ − 1), whatever i loses of its assets."""
+    source = np.random.default_rng(seed)
+    debts = source.lognormal(0, 1, (8, 8)) * (source.random((8, 8)) < 0.4) * (1 - np.eye(8))
+    external, worth = source.lognormal(1, 1, 8), source.lognormal(-1, 1, 8)
+    assets = np.maximum(0.0, worth + debts.sum(axis=1) + external - debts.sum(axis=0))
+    worth = assets + debts.sum(axis=0) - debts.sum(axis=1) - external
+    left = assets.copy()
+    left[0] *= source.random() ** 3
+    failed = clearing.eisenberg_noe(debts, left, external).defaulted.to_numpy()[1:]
+    connected = debts[0].sum() / (debts[0].sum() + external[0])
+    assert worth[1:][failed].sum() <= connected * max(assets[0] - worth[0], 0.0) + 1e-9

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import contagion as ct
+from tests.stress_systems import squeeze
 from tests.systems import draw, loose
 
 COLUMNS = [
@@ -327,3 +328,39 @@ def test_many_groups_are_done_in_blocks() -> None:
 def test_wrong_argument() -> None:
     with pytest.raises(ct.InputError, match="solution is a NoneType"):
         ct.rank(None)  # type: ignore[arg-type]
+    with pytest.raises(ct.InputError, match="did you mean 'avoided_if_immune'") as caught:
+        ct.rank(ct.solve(ct.System()), ["avoided_if_imune", "throughput"])
+    assert len(caught.value.problems) == 2
+    with pytest.raises(ct.InputError, match=r"give a list of measures, as \['impact_if_failed'\]"):
+        ct.rank(ct.solve(ct.System()), "impact_if_failed")
+    with pytest.raises(ct.InputError, match="measures is True"):
+        ct.rank(ct.solve(ct.System()), True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_measures_on_request_are_those_of_their_functions(seed: int) -> None:
+    solution = ct.solve(*draw(seed, shorts=False))
+    plain, ranked = ct.rank(solution), loose(ct.rank(solution, ("impact_if_failed", "avoided_if_immune")))
+    added = ["avoided_if_immune", "impact_if_failed"]
+    pd.testing.assert_frame_equal(ranked.drop(columns=added), plain, check_exact=True)
+    place = COLUMNS.index("headroom") + 1
+    assert list(ranked.columns) == [*COLUMNS[:place], *added, *COLUMNS[place:]]
+    avoided, failed = ct.avoided_if_immune(solution), ct.impact_if_failed(solution.system)
+    for measure, table in (("avoided_if_immune", avoided), ("impact_if_failed", failed)):
+        of = {(row["type"], name): row[measure] for name, row in loose(table).iterrows()}
+        for name, row in ranked.iterrows():
+            missing = 0.0 if measure == "avoided_if_immune" and row["type"] != "source" else math.nan
+            assert row[measure] == of.get((row["type"], name), missing) or math.isnan(row[measure])
+            if row["type"] == "source" or (row["type"] == "market" and measure == "impact_if_failed"):
+                assert math.isnan(row[measure])
+            else:
+                assert math.isnan(row[measure]) == math.isnan(of.get((row["type"], name), 0.0))
+
+
+def test_prices_beyond_all_numbers_are_ranked_without_a_warning() -> None:
+    solution = ct.solve(squeeze(), on_failure="return")
+    ranked = ct.rank(solution)
+    assert ranked["throughput"].isna().all()
+    assert len(ranked) == 7
+    with pytest.raises(ct.InputError, match="has converged"):
+        ct.rank(solution, ["avoided_if_immune"])

@@ -60,9 +60,36 @@ def odd_systems() -> dict[str, ct.Solution]:
 def test_odd_systems_are_reported_in_full(tmp_path: Path) -> None:
     for name, solution in odd_systems().items():
         written = report.write_report(solution, tmp_path / name)
-        assert len(written) == len({file.name for file in written}) == 24, name
+        assert len(written) == len({file.name for file in written}) == 27, name
         ranked = pd.read_csv(tmp_path / name / "ranking.csv")
         assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1)), name
+
+
+def test_a_timeline_reads_back(tmp_path: Path) -> None:
+    told = ct.timeline(odd_systems()["a node and a market of one name"])
+    written = {file.name: file for file in report.write_timeline(told, tmp_path / "deep" / "er")}
+    assert written.pop("story.txt").read_text("utf-8") == f"{told.story()}\n"
+    assert set(written) == {f"timeline_{name}.csv" for name in ("rounds", "markets", "platforms", "triggers", "nodes")}
+    for name, file in written.items():
+        table = getattr(told, name.removeprefix("timeline_").removesuffix(".csv"))
+        again = pd.read_csv(file, index_col=0)
+        assert again.columns.tolist() == table.columns.tolist()
+        assert again.shape == table.shape
+        numbers = table.select_dtypes("number").columns
+        np.testing.assert_array_equal(again[numbers].to_numpy(dtype=float), table[numbers].to_numpy(dtype=float))
+
+
+def test_an_attribution_is_written_with_what_softened_it_and_how_it_reads(tmp_path: Path) -> None:
+    system, scenarios = ct.datasets.load("october_2025")
+    found = ct.attribute(ct.solve(system, scenarios["mild"]))
+    report.write_attribution(found, tmp_path)
+    assert (tmp_path / "reading.txt").read_text("utf-8") == f"{found.reading}\n"
+    softened = pd.read_csv(tmp_path / "mitigated.csv", index_col="row")
+    assert len(softened) == len(found.mitigated)
+    assert softened["mitigated"].tolist() == found.mitigated["mitigated"].tolist()
+    opening = pd.read_csv(tmp_path / "opening.csv", index_col="account")
+    assert opening.columns.tolist() == ["usd", "share"]
+    assert opening["usd"].sum() == pytest.approx(found.sources.loc["opening", "usd"], abs=1e-6)
 
 
 def test_groups_whose_names_collide_stay_apart() -> None:

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import Phase, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given
 
 import contagion as ct
 from contagion.kernels import iterate
@@ -14,23 +13,18 @@ from contagion.kernels.rounds import start
 from contagion.stress import impact_if_failed
 from contagion.stress.candidates import Candidates
 from contagion.stress.runs import Book
+from tests.stress_systems import at_one_venue, examples, seeds, shuffled
 from tests.systems import draw, loose
 from tests.test_properties import isotone
 
-seeds = st.integers(0, 100_000)
-few = settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+few = examples(8)
 
 
 def holders(quoted: float = 0.0) -> ct.System:
     """Return holders of 10 and 4 A at a venue with depth 2 and what the first of them quotes."""
-    return ct.System(
-        nodes=pd.DataFrame({"node": ["x"]}),
-        assets=pd.DataFrame({"asset": ["A"]}),
-        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 2.0}),
-        accounts=pd.DataFrame({"account": ["a", "b"], "platform": "x", "group": ["seller", "holder"]}),
-        positions=pd.DataFrame({"account": ["a", "b"], "asset": "A", "quantity": [10.0, 4.0]}),
-        quotes=pd.DataFrame({"account": ["a"], "market": "x:A", "depth": quoted}),
-    )
+    system = at_one_venue([10.0, 4.0], [0.0, 0.0], cost=0.0)
+    system = system.with_table("accounts", system.accounts.assign(group=["seller", "holder"]))
+    return system.with_table("quotes", pd.DataFrame({"account": ["a0"], "market": "x:A", "depth": quoted}))
 
 
 @pytest.mark.parametrize("quoted", [0.0, 3.0])
@@ -105,8 +99,7 @@ def test_a_failed_group_is_one_that_stops_out_at_any_equity(seed: int) -> None:
 def test_rounds_from_a_forced_state_do_not_stop_before_sellers_know_their_price() -> None:
     """At the floor nothing but the sellers' average price moves in the first round, and with it what they lose."""
     system = holders()
-    floored = system.with_table("markets", system.markets.assign(floor=1.0))
-    system = floored.with_table("nodes", system.nodes.assign(close_rule="full"))
+    system = system.with_table("markets", system.markets.assign(floor=1.0))
     inputs = ct.solve(system, max_rounds=1, on_failure="return").parts.inputs
     begin = start(inputs)._replace(liquidated=np.ones(2))
     assert len(iterate(inputs, 1e-12, 100, begin=begin).records) == 2
@@ -135,13 +128,8 @@ def test_the_ratchet_holds_a_forced_state(seed: int) -> None:
 @given(seeds)
 def test_the_order_of_rows_changes_no_bit(seed: int) -> None:
     system, scenario = draw(seed)
-    rng = np.random.default_rng(seed)
-    shuffled = ct.System(
-        **{name: table.take(rng.permutation(len(table))) for name, table in system.tables() if name != "funding"},
-        funding=system.funding,
-    )
     assume(ct.solve(system, scenario, on_failure="return").converged)
-    one, two = (impact_if_failed(tables, scenario) for tables in (system, shuffled))
+    one, two = (impact_if_failed(tables, scenario) for tables in (system, shuffled(system, seed)))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
@@ -167,8 +155,12 @@ def test_bad_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
         impact_if_failed(holders(), names=["sellers @ x"])
     with pytest.raises(ct.InputError, match="give a list of names"):
         impact_if_failed(holders(), names="x")
+    with pytest.raises(ct.InputError, match="give names as text"):
+        impact_if_failed(holders(), names=[1, None])  # type: ignore[list-item]
     with pytest.raises(ct.InputError, match="give a System"):
         impact_if_failed(None)  # type: ignore[arg-type]
+    with pytest.raises(ct.InputError, match="impact_if_failed: 3 problems"):
+        impact_if_failed(None, "record", "x")  # type: ignore[arg-type]
     impact_if_failed(holders(), progress=True)
     shown = capsys.readouterr()
     assert "failed" in shown.err

@@ -2,16 +2,13 @@
 
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 import contagion as ct
 from contagion.arrays import lower
 from contagion.stress.order import grows_with_multiple, keeps_order
+from tests.stress_systems import borrowers, examples, seeds
 from tests.test_properties import isotone
-from tests.test_stress_tipping import borrowers
-
-seeds = st.integers(0, 100_000)
 
 
 def ordered(system: ct.System) -> bool:
@@ -29,7 +26,7 @@ def with_position(**position: object) -> ct.System:
     return system.with_table("positions", pd.concat([system.positions, added]))
 
 
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
+@examples(40)
 @given(seeds)
 def test_long_only_systems_keep_the_order(seed: int) -> None:
     system, scenario = isotone(seed)

@@ -5,30 +5,16 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import Phase, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given
 
 import contagion as ct
 from contagion.stress import TippingPoint, tipping_point
 from contagion.stress.tipping import _leftmost, _Point
+from tests.stress_systems import borrowers, examples, seeds, shuffled
 from tests.systems import draw, loose
 from tests.test_properties import isotone
 
-seeds = st.integers(0, 100_000)
-few = settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
-
-
-def borrowers(*debts: float, depth: float = 2.0) -> ct.System:
-    """Return accounts of 10 A each, weighted by 0.8, that are closed in full once 8 × price is less than their debt."""
-    names = [f"a{i}" for i in range(len(debts))]
-    return ct.System(
-        nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
-        assets=pd.DataFrame({"asset": ["A"]}),
-        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": depth}),
-        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8, "cost": 0.05}),
-        accounts=pd.DataFrame({"account": names, "platform": "x", "cash": [-debt for debt in debts]}),
-        positions=pd.DataFrame({"account": names, "asset": "A", "quantity": 10.0}),
-    )
+few = examples(6)
 
 
 def test_one_account_by_hand() -> None:
@@ -51,7 +37,7 @@ def test_the_leftmost_of_two_jumps_is_the_tipping_point() -> None:
     first, second = (math.log(debt / 8) / math.log(0.9) for debt in (7.6, 6.8))
     point = tipping_point(system, scenario, accuracy=1e-5)
     assert point.below <= first < point.above
-    later = tipping_point(system, scenario, low=1.0, accuracy=1e-5)
+    later = tipping_point(system, scenario, between=(1.0, 2.0), accuracy=1e-5)
     assert later.below <= second < later.above
     assert later.above - later.below <= 1e-5
 
@@ -115,12 +101,10 @@ def test_the_bracket_is_where_the_loss_first_jumps(seed: int) -> None:
 @given(seeds)
 def test_the_order_of_rows_changes_no_bit(seed: int) -> None:
     system, scenario = draw(seed)
-    rng = np.random.default_rng(seed)
-    shuffled = ct.System(
-        **{name: table.take(rng.permutation(len(table))) for name, table in system.tables() if name != "funding"},
-        funding=system.funding,
+    one, two = (
+        tipping_point(tables, scenario, between=(0.0, 1.0), accuracy=0.05)
+        for tables in (system, shuffled(system, seed))
     )
-    one, two = (tipping_point(tables, scenario, high=1.0, accuracy=0.05) for tables in (system, shuffled))
     pd.testing.assert_frame_equal(one.curve, two.curve, check_exact=True)
     assert repr(one) == repr(two)
 
@@ -154,14 +138,14 @@ def test_progress_is_shown_on_stderr_only(capsys: pytest.CaptureFixture[str]) ->
 
 def test_bad_arguments_are_named_together() -> None:
     with pytest.raises(ct.InputError) as caught:
-        tipping_point(borrowers(7.6), None, 1.0, 0.5, -1.0, math.nan)  # type: ignore[arg-type]
+        tipping_point(borrowers(7.6), None, (1.0, 0.5), -1.0, 0)  # type: ignore[arg-type]
     assert caught.value.problems == (
         "scenario is a NoneType; give the Scenario to multiply",
-        "jump is nan; give a finite number",
-        "low is 1.0 and high is 0.5; give 0 ≤ low < high",
+        "between is (1.0, 0.5); give two numbers (low, high), 0 ≤ low < high",
         "accuracy is -1.0; give a positive width of the bracket",
+        "max_rounds is 0; give a whole number of at least 1",
     )
-    with pytest.raises(ct.InputError, match="give a System"):
-        tipping_point(None, ct.Scenario())  # type: ignore[arg-type]
+    with pytest.raises(ct.InputError, match="2 problems"):
+        tipping_point(None, ct.Scenario(), (True, 2))  # type: ignore[arg-type]
     with pytest.raises(ct.InputError, match="did you mean 'A'"):
         tipping_point(borrowers(7.6), ct.Scenario(shocks={"a": 0.1}))

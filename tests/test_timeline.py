@@ -12,6 +12,7 @@ import contagion as ct
 from contagion.timeline import Timeline, timeline
 from tests import oracle
 from tests.random_systems import random_tables
+from tests.stress_systems import squeeze
 from tests.systems import loose, to_scenario, to_system
 
 INF = math.inf
@@ -73,8 +74,8 @@ def test_a_chain_of_two_is_told_in_two_rounds() -> None:
 def test_accounts_below_their_level_from_the_opening_are_called_so() -> None:
     found = timeline(ct.solve(chain(first={"cash": -200.0})))
     row = loose(found.triggers).iloc[0]
-    assert (row["round"], row["market"], row["share"]) == (1, "opening", 1.0)
-    assert math.isnan(row["drop"])
+    assert (row["round"], row["cause"], row["share"]) == (1, "opening", 1.0)
+    assert row[["market", "node", "drop"]].isna().all()
     assert "below their level from the opening" in found.story()
 
 
@@ -83,7 +84,10 @@ def test_a_stop_loss_may_fall_for_claims() -> None:
     system = chain(second={"stop_loss": 0.5}, claims=claims)
     found = timeline(ct.solve(system, ct.Scenario(losses={"bank": 500.0})))
     row = loose(found.triggers).iloc[-1]
-    assert (row["trigger"], row["market"], row["share"]) == ("stop_loss", "claims on bank", 1.0)
+    assert (row["trigger"], row["cause"], row["node"], row["share"]) == ("stop_loss", "claims", "bank", 1.0)
+    assert row[["market", "drop"]].isna().all()
+    assert "stopped out" in found.story()
+    assert "mostly by claims on bank" in found.story()
     assert "claims on bank begin to lose, 100% in the end" in found.story()
 
 
@@ -112,9 +116,9 @@ def test_the_last_round_is_the_solution(seed: int) -> None:
     markets, nodes = (loose(table)[lambda rows: rows["round"] == last] for table in (found.markets, found.nodes))
     markets, nodes = markets.set_index("market"), nodes.set_index("node")
     for name in ("price", "drop", "sold", "depth"):
-        pd.testing.assert_series_equal(markets[name], loose(solution.markets)[name], check_exact=True)
+        pd.testing.assert_series_equal(markets[name], loose(solution.markets)[name].sort_index(), check_exact=True)
     for name in ("loss", "haircut"):
-        pd.testing.assert_series_equal(nodes[name], loose(solution.nodes)[name], check_exact=True)
+        pd.testing.assert_series_equal(nodes[name], loose(solution.nodes)[name].sort_index(), check_exact=True)
     platforms = loose(found.platforms)[lambda rows: rows["round"] == last].set_index("platform")["liquidated_usd"]
     assert platforms.to_dict() == {name: solution.nodes.loc[name, "liquidated"] for name in platforms.index}
     rounds = loose(found.rounds)
@@ -171,8 +175,9 @@ def test_the_heaviest_market_is_that_of_plain_loops(seed: int) -> None:
                     line = oracle.lines_of(slow, name, before | {market: price[market]}, before, still)
                     lost[market] += max(0.0, whole - oracle.surplus(node, line, level))
             total = sum(lost.values())
-            assert lost[row["market"]] == pytest.approx(max(lost.values()), rel=1e-6)
-            assert row["share"] == pytest.approx(lost[row["market"]] / total, rel=1e-6)
+            cause = row["market"] if row["cause"] == "market" else row["cause"]
+            assert lost[cause] == pytest.approx(max(lost.values()), rel=1e-6)
+            assert row["share"] == pytest.approx(lost[cause] / total, rel=1e-6)
         state, _called = oracle.one_round(slow, state, opening)
 
 
@@ -215,7 +220,7 @@ def test_the_order_of_rows_changes_no_bit(seed: int) -> None:
     tables, scenario = random_tables(np.random.default_rng(seed))
     system = shuffled = to_system(tables)
     for table, frame in system.tables():
-        if table not in ("funding", "markets", "nodes"):  # tables by market and node follow the order of these
+        if table != "funding":
             shuffled = shuffled.with_table(table, frame.sample(frac=1.0, random_state=seed, ignore_index=True))
     one, other = (timeline(ct.solve(s, to_scenario(scenario))) for s in (system, shuffled))
     for name in ("rounds", "markets", "platforms", "triggers", "nodes"):
@@ -232,6 +237,21 @@ def test_the_story_of_october_is_short_and_adds_up() -> None:
     assert "round 1: " in found.story()
     with pytest.raises(ct.InputError, match="at least 2"):
         found.story(1)
+
+
+def test_a_market_may_be_called_opening() -> None:
+    """It is told by its price, and accounts below their level from the start are told from it."""
+    system = chain()
+    markets = system.markets.assign(market=["opening", "desk:USD"])
+    told_by_price = loose(timeline(ct.solve(system.with_table("markets", markets), ct.Scenario(shocks={"A": 0.12}))))
+    assert told_by_price.triggers[["cause", "market"]].to_numpy().tolist()[0] == ["market", "opening"]
+    assert "mostly by opening (−12%)" in told_by_price.story()
+
+
+def test_prices_beyond_all_numbers_are_told_without_a_warning() -> None:
+    found = timeline(ct.solve(squeeze(), on_failure="return"))
+    assert loose(found.markets).set_index(["round", "market"]).loc[(1, "desk:A"), "price"] == INF
+    assert found.story().splitlines()[-1].startswith("end: ")
 
 
 def test_nothing_happens_in_an_empty_system() -> None:

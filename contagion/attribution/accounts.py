@@ -11,7 +11,7 @@ from contagion.attribution.graph import Block, Source
 from contagion.attribution.state import Terminal
 from contagion.attribution.triggers import Triggered, equity_lost, surplus_lost, triggered
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY, surplus
-from contagion.kernels.inputs import FUND, Bools, Floats, Ints
+from contagion.kernels.inputs import FUND, Bools, Floats, Ints, ratio, sum_by
 
 __all__ = ["OVERSHOOT", "Actions", "actions", "held_back", "needs"]
 
@@ -127,8 +127,8 @@ def _funding(t: Terminal, need: Floats, value: Floats, layered: Bools) -> Block:
     drawn = np.bincount(given.source, taken, minlength=size) > 0.0
     asked = np.where(t.wanted > 0.0, need[given.funded], 0.0)
     weight = np.where(layered[given.source], t.wanted, np.where(drawn[given.source], taken, asked))
-    total = np.bincount(given.source, weight, minlength=size)
-    scale = np.divide(value, total, out=np.zeros(size), where=total > 0.0)
+    total = sum_by(given.source, weight, size)
+    scale = ratio(value, total, empty=0.0)
     amount = weight * scale[given.source]
     return Block("lam", "need", "funding", holdings.gathered(amount, given.source, given.funded, (size, size)))
 

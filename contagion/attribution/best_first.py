@@ -2,7 +2,8 @@
 
 A prefix stands for all that continue it, and its mass is the sum of their weights. Where no weight is negative, mass is
 a bound on every one of them, so taking the heaviest from a heap finds complete chains in descending order and expands
-no prefix that a proof of that order could leave out (Dechter and Pearl 1985).
+no prefix that a proof of that order could leave out (Dechter and Pearl 1985). Of the branches of one prefix only the
+heaviest waits in the heap, and brings the next when it leaves: a market may go on to a million accounts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Branches(NamedTuple):
     """What becomes of a prefix: it ends, or goes on to one of b entities."""
 
     stop: float  # weight of the chain that ends here, USD
-    entity: Ints  # (b,) that it may go on to
+    entity: Ints  # (b,) that it may go on to, ascending
     step: Floats  # (b,) source times the product of P along each longer prefix, USD
     mass: Floats  # (b,) sum of the weights of all chains that start with it, USD
     order: Floats  # (b,) by what to look at them first: mass, if it is a bound
@@ -60,6 +61,7 @@ class _Entry(NamedTuple):
     complete: bool
     usd: float  # mass or weight
     step: float
+    next: Iterator[_Entry]  # its siblings that come after it
 
 
 def best_first(roots: Branches, expand: Expand, bounds: Bounds) -> Iterator[Found]:
@@ -69,7 +71,7 @@ def best_first(roots: Branches, expand: Expand, bounds: Bounds) -> Iterator[Foun
     emitted, frontier = 0.0, float(roots.mass.sum())
     count = expansions = 0
     proven = bounds.proof
-    _push(heap, (), roots, bounds.least)
+    _push(heap, _longer((), roots, bounds.least))
     while heap and count < bounds.wanted:
         at = heapq.heappop(heap)
         if at.complete:
@@ -78,11 +80,12 @@ def best_first(roots: Branches, expand: Expand, bounds: Bounds) -> Iterator[Foun
             yield Found(at.nodes, at.usd, emitted, frontier, proven, expansions)
         elif expansions < bounds.expansions:
             expansions += 1
+            _push(heap, at.next)
             branches = expand(at.nodes, at.step)
             frontier += branches.stop + float(branches.mass.sum()) - at.usd
             _complete(heap, largest, at.nodes, branches.stop, bounds)
-            _push(heap, at.nodes, branches, _threshold(largest, bounds))
-        else:
+            _push(heap, _longer(at.nodes, branches, _threshold(largest, bounds)))
+        else:  # its siblings would only come here too
             proven = False
 
 
@@ -104,14 +107,28 @@ def _complete(heap: list[_Entry], largest: list[float], nodes: tuple[int, ...], 
     size = float(rounded(abs(usd)))
     if size == 0.0 or size < _threshold(largest, bounds):
         return
-    heapq.heappush(heap, _Entry(-size, nodes, True, usd, 0.0))
+    heapq.heappush(heap, _Entry(-size, nodes, True, usd, 0.0, iter(())))
     push = heapq.heappush if len(largest) < bounds.wanted else heapq.heappushpop
     push(largest, size)
 
 
-def _push(heap: list[_Entry], nodes: tuple[int, ...], branches: Branches, threshold: float) -> None:
-    """Add the prefixes to the heap that may still come out; the others stay in the frontier."""
+def _push(heap: list[_Entry], entries: Iterator[_Entry]) -> None:
+    """Add the next of some entries to the heap, if there is one."""
+    for entry in entries:
+        heapq.heappush(heap, entry)
+        return
+
+
+def _longer(nodes: tuple[int, ...], branches: Branches, threshold: float) -> Iterator[_Entry]:
+    """Return the prefixes that may still come out, in the order in which they do; the others stay in the frontier."""
     order = rounded(np.abs(branches.order))
-    for i in np.flatnonzero((order >= threshold) & (order > 0.0)).tolist():
-        longer = (*nodes, int(branches.entity[i]))
-        heapq.heappush(heap, _Entry(-float(order[i]), longer, False, float(branches.mass[i]), float(branches.step[i])))
+    kept = np.flatnonzero((order >= threshold) & (order > 0.0))
+    kept = kept[np.argsort(-order[kept], kind="stable")]
+    columns = (-order[kept], branches.entity[kept], branches.mass[kept], branches.step[kept])
+
+    def entries() -> Iterator[_Entry]:
+        for priority, entity, mass, step in zip(*columns, strict=True):
+            yield _Entry(float(priority), (*nodes, int(entity)), False, float(mass), float(step), following)
+
+    following = entries()
+    return following

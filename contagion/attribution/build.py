@@ -12,7 +12,7 @@ from contagion.attribution.graph import Block, Graph, Source, assembled
 from contagion.attribution.losses import account_rows, fallen, node_rows
 from contagion.attribution.prices import gross_flow, price_rows, sales
 from contagion.attribution.state import Terminal
-from contagion.kernels.inputs import Bools, Floats
+from contagion.kernels.inputs import Bools, Floats, ratio
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -73,7 +73,7 @@ def loss_graph(t: Terminal, layers: bool = False) -> LossGraph:
 
 def _flows(sold: sparse.csr_array, voluntary: Floats, lam: Floats) -> list[Block]:
     """Return the rows of sales that reach markets, by whether the owner or the platform decided."""
-    share = np.divide(voluntary, lam, out=np.zeros_like(lam), where=lam > 0.0)
+    share = ratio(voluntary, lam, empty=0.0)
     return [
         Block("flow", "lam", "forced sale", holdings.scaled(sold, columns=1.0 - share)),
         Block("flow", "lam", "voluntary sale", holdings.scaled(sold, columns=share)),

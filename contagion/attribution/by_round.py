@@ -8,7 +8,7 @@ every round add up to one, so those of all sources add up to the loss, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,15 @@ from tqdm import tqdm
 
 from contagion import holdings
 from contagion.attribution.accounts import actions, needs
-from contagion.attribution.graph import Block, Graph, Source, assembled
+from contagion.attribution.graph import HUBS, Block, Graph, Source, assembled
 from contagion.attribution.losses import account_rows, fallen, node_rows
 from contagion.attribution.of_solution import attribute
 from contagion.attribution.prices import gross_flow, price_rows, sales
 from contagion.attribution.state import Terminal, terminal
-from contagion.errors import InputError
+from contagion.errors import instance, refuse
 from contagion.frames import Parts
 from contagion.kernels import State, settle
-from contagion.kernels.inputs import Floats
+from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.rounds import start, step
 from contagion.solution import Solution
 
@@ -65,17 +65,19 @@ def provenance(solution: Solution, progress: bool = False) -> pd.DataFrame:
     >>> float(round(found["share"].sum(), 9)), float(round(found["secant_share"].sum(), 9))
     (1.0, 1.0)
     """
-    if not isinstance(solution, Solution):
-        raise InputError(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)", "provenance")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    refuse(problems + instance("progress", progress, (bool, np.bool_), "True or False"), "provenance")
     secant = attribute(solution)
     names = list(dict.fromkeys([*secant.sources.index, "opening", "overshoot"]))
     last = secant.terminal
     made = _through_rounds(solution, names, progress)
-    graph = _instant(last, _losses(last))
-    _follow(graph, ("loss", "short", "node"), made, names)
+    graph = _losses(last)
+    _follow(graph, ("short", "loss", "node"), made, names)
     total = np.zeros(len(names))
     for kind, amounts in secant.amounts.items():
-        total += (amounts / graph.scale[kind]) @ made[kind]
+        rows = np.flatnonzero(amounts)
+        here = made[kind][rows] if kind == "theta" else _received(graph, kind, made, names, rows)
+        total += (amounts[rows] / graph.scale[kind][rows]) @ here
     loss = secant.total or 1.0
     table = pd.DataFrame({"usd": total, "share": total / loss}, index=pd.Index(names, dtype="str", name="source"))
     table["secant_usd"] = secant.sources["usd"].reindex(names).fillna(0.0)
@@ -113,33 +115,33 @@ def _reactions(seen: Terminal, old: State, new: State, made: dict[str, Made], na
     t = seen._replace(parts=seen.parts._replace(run=seen.parts.run._replace(state=acting)))
     need, none = needs(t), np.zeros(t.lam.size, dtype=np.bool_)
     rows = actions(t, need, none, np.zeros(t.eta.size, dtype=np.bool_))
-    graph = _instant(t, [(rows.blocks, rows.sources), *_losses(t)], need)
+    graph = _losses(t, rows.blocks, rows.sources, {"need": need})
     _follow(graph, ("need",), made, names)
     for kind, before, after in (("lam", old.liquidated, new.liquidated), ("eta", old.withdrawn, new.withdrawn)):
-        _change(graph, kind, before, after, made, names)
-    _follow(graph, ("loss", "short", "node"), made, names)
+        _change(graph, kind, after - before, made, names)
+    _follow(graph, ("short", "loss", "node"), made, names)
     moved = np.maximum(np.minimum(new.haircut, 1.0 - 2.0**-53) - seen.theta, 0.0)
     made["theta"] = made["theta"] + (moved / graph.scale["node"])[:, None] * made["node"]
 
 
-def _change(graph: Graph, kind: str, before: Floats, after: Floats, made: dict[str, Made], names: list[str]) -> None:
+def _change(graph: Graph, kind: str, change: Floats, made: dict[str, Made], names: list[str]) -> None:
     """Add the change of a ratcheted unknown, shared like all that its causes have received up to now."""
-    share = _received(graph, kind, made, names) / graph.scale[kind][:, None]
-    made[kind] = made[kind] + (after - before)[:, None] * share
+    rows = np.flatnonzero(change)
+    made[kind][rows] += (change[rows] / graph.scale[kind][rows])[:, None] * _received(graph, kind, made, names, rows)
 
 
 def _prices(t: Terminal, made: dict[str, Made], names: list[str]) -> None:
     """Set what sources contributed to prices, sellers' prices and flows of sales."""
     sold = sales(t)
     blocks, sources = price_rows(t, sold)
-    graph = _instant(t, [([*blocks, Block("flow", "lam", "sale", sold)], sources)], gross=gross_flow(sold))
-    _follow(graph, ("flow",), made, names)
-    size = t.drop.size
-    made["price"] = made["sale"] = np.zeros((size, len(names)))
+    value = {"flow": holdings.sums(sold, 1), "price": t.drop, "sale": t.paid_drop} | _levers(t)
+    graph = assembled(value, gross_flow(sold), [*blocks, Block("flow", "lam", "sale", sold)], sources)
+    every = np.arange(t.drop.size)
+    made["flow"] = _received(graph, "flow", made, names, every)
+    made["price"] = made["sale"] = np.zeros((every.size, len(names)))
     for market in _levels(t):  # anchors before what is pegged to them
         for kind in ("price", "sale"):
-            found = _received(graph, kind, made, names)
-            made[kind] = np.where(market[:, None], found, made[kind])
+            made[kind] = np.where(market[:, None], _received(graph, kind, made, names, every), made[kind])
 
 
 def _levels(t: Terminal) -> Iterable[NDArray[np.bool_]]:
@@ -152,49 +154,45 @@ def _levels(t: Terminal) -> Iterable[NDArray[np.bool_]]:
     return [level == number for number in range(int(level.max(initial=0)) + 1)]
 
 
-def _losses(t: Terminal) -> list[tuple[list[Block], list[Source]]]:
-    found = fallen(t)
-    blocks, sources, _ = node_rows(t, found)
-    return [account_rows(found), (blocks, sources)]
-
-
-def _instant(
-    t: Terminal,
-    rows: list[tuple[list[Block], list[Source]]],
-    need: Floats | None = None,
-    gross: Floats | None = None,
+def _losses(
+    t: Terminal, blocks: Sequence[Block] = (), sources: Sequence[Source] = (), value: Mapping[str, Floats] | None = None
 ) -> Graph:
-    """Return the graph of some rows, whose unknowns stand where the terminal state puts them."""
+    """Return the graph of losses and haircuts, and of what else is given, where the terminal state puts them."""
     found = fallen(t)
-    value = {
-        "need": np.zeros(t.lam.size) if need is None else need,
-        "lam": t.lam,
-        "flow": holdings.sums(sales(t), 1),
-        "eta": t.eta,
-        "loss": found.loss,
-        "short": found.short,
-        "price": t.drop,
-        "sale": t.paid_drop,
-        "theta": t.theta,
-        "node": node_rows(t, found)[2],
-    }
-    flow = np.zeros(t.drop.size) if gross is None else gross
-    return assembled(value, flow, [b for blocks, _ in rows for b in blocks], [s for _, made in rows for s in made])
+    of_accounts, opening = account_rows(found)
+    of_nodes, other, node = node_rows(t, found)
+    values = {"loss": found.loss, "short": found.short, "node": node, "price": t.drop, "sale": t.paid_drop}
+    return assembled(
+        {**values, **_levers(t), **(value or {})},
+        np.zeros(0),
+        [*blocks, *of_accounts, *of_nodes],
+        [*sources, *opening, *other],
+    )
+
+
+def _levers(t: Terminal) -> dict[str, Floats]:
+    return {"lam": t.lam, "eta": t.eta, "theta": t.theta}
 
 
 def _follow(graph: Graph, kinds: Iterable[str], made: dict[str, Made], names: list[str]) -> None:
-    """Set what sources contributed to unknowns that follow their causes at once."""
+    """Set what sources contributed to unknowns that follow their causes at once; of accounts, to those that go on."""
     for kind in kinds:
-        made[kind] = _received(graph, kind, made, names)
+        leads = np.full(graph.value[kind].size, kind in HUBS)
+        for block in graph.blocks:
+            if block.cause == kind:
+                leads[block.amounts.indices] = True
+        rows = np.flatnonzero(leads)
+        made[kind] = np.zeros((leads.size, len(names)))
+        made[kind][rows] = _received(graph, kind, made, names, rows)
 
 
-def _received(graph: Graph, kind: str, made: dict[str, Made], names: list[str]) -> Made:
-    """Return what the causes of each unknown of a type had received from every source, in its own unit."""
-    found = np.zeros((graph.value[kind].size, len(names)))
+def _received(graph: Graph, kind: str, made: dict[str, Made], names: list[str], rows: Ints) -> Made:
+    """Return what the causes of some unknowns of a type had received from every source, in its own unit."""
+    found = np.zeros((rows.size, len(names)))
     for block in graph.blocks:
-        if block.effect == kind:
-            found += block.amounts @ (made[block.cause] / graph.scale[block.cause][:, None])
+        if block.effect == kind and rows.size:
+            found += holdings.scaled(block.amounts[rows], columns=1.0 / graph.scale[block.cause]) @ made[block.cause]
     for source in graph.sources:
         if source.effect == kind:
-            found[:, names.index(source.name)] += source.amounts
+            found[:, names.index(source.name)] += source.amounts[rows]
     return found

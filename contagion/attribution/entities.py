@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Mapping, Set
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from contagion import holdings
 from contagion.attribution.adjoint import flows
 from contagion.attribution.graph import Graph
-from contagion.errors import InputError
+from contagion.errors import refuse, texts
 from contagion.frames import Parts
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.schema import near_misses
@@ -19,7 +19,7 @@ from contagion.schema import near_misses
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["COLUMNS", "Entities", "edges", "entities", "injected", "members"]
+__all__ = ["COLUMNS", "Entities", "check_by", "edges", "entities", "injected", "members"]
 
 COLUMNS = ("account", "owner", "group", "platform", "mode")
 """Columns of accounts by which they may be grouped."""
@@ -46,6 +46,29 @@ class Entities(NamedTuple):
         return sum_by(self.of[kind], values, len(self.names))
 
 
+def check_by(by: object) -> list[str]:
+    """Return what is wrong with the columns by which accounts are to be grouped.
+
+    Examples
+    --------
+    >>> check_by(["grup", "platform"])
+    ["by holds 'grup' (did you mean 'group'?); give some of account, owner, group, platform, mode"]
+    """
+    if isinstance(by, Set | Mapping):
+        return [f"by is {by!r}, which has no order; give a list of columns"]
+    if problems := texts("by", by, "columns"):
+        return problems
+    columns = list(cast("Collection[str]", by))
+    if not columns:
+        return [f"by is empty; give some of {', '.join(COLUMNS)}"]
+    wrong = dict.fromkeys(name for name in columns if name not in COLUMNS)
+    twice = dict.fromkeys(name for name in columns if columns.count(name) > 1 and name in COLUMNS)
+    named = ", ".join(f"{name!r}{near_misses(name, COLUMNS)}" for name in wrong)
+    return ([f"by holds {named}; give some of {', '.join(COLUMNS)}"] if wrong else []) + [
+        f"by holds {name!r} more than once; give each column once" for name in twice
+    ]
+
+
 def members(parts: Parts, by: tuple[str, ...]) -> tuple[pd.Index[str], Ints]:
     """Return the names of account groups by columns of accounts ("whale @ Aave"), and the group of each account (a,).
 
@@ -54,14 +77,7 @@ def members(parts: Parts, by: tuple[str, ...]) -> tuple[pd.Index[str], Ints]:
     InputError
         If a column is not one of `COLUMNS`, or there is none.
     """
-    problems = [
-        f"by: {name!r} is not a column to group accounts by{near_misses(str(name), COLUMNS)}; "
-        f"give some of {', '.join(COLUMNS)}"
-        for name in by
-        if name not in COLUMNS
-    ]
-    if problems or not by:
-        raise InputError(problems or f"by is empty; give some of {', '.join(COLUMNS)}", "paths")
+    refuse(check_by(by), "by")
     if by == ("group", "platform"):
         grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
         return grouped.names, grouped.member
@@ -122,8 +138,8 @@ def injected(graph: Graph, through: Mapping[str, Floats], which: Entities) -> pd
         into[source.name] += which.total(source.effect, usd)
     frames = [pd.DataFrame({"cause": np.zeros(0, int), "effect": np.zeros(0, int), "channel": "", "usd": np.zeros(0)})]
     for number, (name, usd) in enumerate(into.items()):
-        channel = channel_of(name)
-        frames.append(pd.DataFrame({"cause": number, "effect": np.arange(size), "channel": channel, "usd": usd}))
+        at = np.flatnonzero(usd)
+        frames.append(pd.DataFrame({"cause": number, "effect": at, "channel": channel_of(name), "usd": usd[at]}))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from contagion.attribution.best_first import Bounds, Branches, Expand, Found, best_first, rounded
-from contagion.attribution.chain import Chain, Moves, moves, named, onward, visits
-from contagion.kernels.inputs import Floats, Ints
+from contagion.attribution.best_first import Branches, Expand
+from contagion.attribution.chain import Chain, Moves, moves, onward, visits
+from contagion.attribution.listing import EXPANSIONS, FLOOR, Listing, largest
+from contagion.kernels.inputs import Floats
 
-__all__ = ["Path", "Paths", "loop_erased_paths"]
+__all__ = ["loop_erased_paths"]
 
 LONG = 32
 """Entities on a prefix from which one solve is cheaper than a determinant for each of them."""
 
-SEARCHED = 4
-"""Paths looked for where flows are signed, for each that is listed."""
 
-
-class Path(NamedTuple):
-    """A path from a source to who bears the loss."""
-
-    nodes: tuple[int, ...]
-    usd: float
-    gains: tuple[float, ...]  # for each of its nodes: visits before the path goes on, expected; 1 without feedback
-
-
-class Paths(NamedTuple):
-    """Paths, largest first, and what is not listed; listed and rest are the target."""
-
-    paths: tuple[Path, ...]
-    listed: float  # USD
-    rest: float  # USD
-    proven: int  # so many of the first paths are sure to be the largest, in this order
-    expansions: int  # prefixes looked at
-    into: Ints  # (n,) entity that each is part of in the paths, -1 if none passes it
-
-
-def loop_erased_paths(chain: Chain, k: int, *, floor: float = 1e-15, expansions: int = 20_000) -> Paths:
+def loop_erased_paths(chain: Chain, k: int, *, floor: float = FLOOR, expansions: int = EXPANSIONS) -> Listing:
     """Return the k largest loop-erased simple paths of a chain, and exactly what they leave.
 
     The weight of a path γ is what the walks carry that become γ when their loops are erased in the order in which they
@@ -50,9 +27,8 @@ def loop_erased_paths(chain: Chain, k: int, *, floor: float = 1e-15, expansions:
     prefix and go on from its end i to J weigh source · ΠP · Π gain · P_Ji · h(J) together, with h the probability to be
     borne before any node of the prefix is hit; so the weight of what is not listed is known at every moment.
 
-    With flows of both signs the identity holds too, but weights may be negative, and masses that cancel bound nothing:
-    prefixes are taken by what flows into their last node, the largest of four times as many paths as are wanted are
-    listed, and none of their order is proven.
+    With flows of both signs the identity holds too, but weights may be negative: prefixes are then taken by what flows
+    into their last node.
 
     Parameters
     ----------
@@ -67,7 +43,7 @@ def loop_erased_paths(chain: Chain, k: int, *, floor: float = 1e-15, expansions:
 
     Returns
     -------
-    Paths
+    Listing
         Nodes are numbers of entities in the chain. Paths that weigh the same to 12 digits are in the order of these.
 
     Raises
@@ -84,29 +60,12 @@ def loop_erased_paths(chain: Chain, k: int, *, floor: float = 1e-15, expansions:
     >>> from scipy import sparse
     >>> flow = sparse.csr_array(np.array([[0.0, 1.0], [2.0, 0.0]]))
     >>> found = loop_erased_paths(Chain(flow, source=np.array([3.0, 0.0]), sink=np.array([2.0, 1.0])), k=10)
-    >>> [(path.nodes, round(path.usd, 9), [round(gain, 4) for gain in path.gains]) for path in found.paths]
+    >>> [(path.nodes, round(path.usd, 9), [round(gain, 4) for gain in path.gains]) for path in found.walks]
     [((0,), 2.0, [1.3333]), ((0, 1), 1.0, [1.3333, 1.0])]
     """
     walk = moves(chain)
     row = visits(walk.move)
-    wanted = SEARCHED * k if walk.signed else k
-    bounds = Bounds(wanted, floor * float(np.abs(walk.start).sum()), expansions, not walk.signed)
-    found = list(best_first(_roots(walk), _expand(walk, row), bounds))
-    last = found[-1] if found else Found((), 0.0, 0.0, float(walk.start.sum()), False, 0)
-    found.sort(key=lambda one: (not one.proven, -float(rounded(abs(one.usd))), one.nodes))
-    return Paths(
-        paths=tuple(Path(named(walk, one.nodes), one.usd, _gains(row, one.nodes)) for one in found[:k]),
-        listed=math.fsum(one.usd for one in found[:k]),
-        rest=math.fsum([last.frontier, *(one.usd for one in found[k:])]),
-        proven=sum(one.proven for one in found),
-        expansions=last.expansions,
-        into=walk.into,
-    )
-
-
-def _roots(walk: Moves) -> Branches:
-    """Return the first nodes of all paths. All that enters is borne somewhere, so mass is the source."""
-    return Branches(0.0, np.arange(walk.start.size), walk.start, walk.start, walk.start)
+    return largest(walk, _expand(walk, row), k, floor, expansions, lambda nodes: _gains(row, nodes))
 
 
 def _expand(walk: Moves, row: Callable[[int], Floats]) -> Expand:

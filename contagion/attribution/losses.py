@@ -11,7 +11,7 @@ from contagion import channels, holdings
 from contagion.attribution.accounts import held_back
 from contagion.attribution.graph import Block, Source
 from contagion.attribution.state import Terminal
-from contagion.kernels.inputs import DEBT, Floats, sign_of, sum_by
+from contagion.kernels.inputs import DEBT, Floats, ratio, sign_of, sum_by
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -56,7 +56,7 @@ def account_rows(found: Fallen) -> tuple[list[Block], list[Source]]:
     whole = found.total + found.below
     known = whole > 0.0
     to_owner = np.divide(found.loss, found.total, out=np.zeros_like(whole), where=found.loss > 0.0)
-    to_platform = np.divide(found.short, whole, out=np.zeros_like(whole), where=known)
+    to_platform = ratio(found.short, whole, empty=0.0)
     blocks = [*_parts(found, "loss", to_owner), *_parts(found, "short", to_platform)]
     opening = np.where(known, to_platform * found.below, found.short)
     return blocks, [Source("opening", "short", opening)]

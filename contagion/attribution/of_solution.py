@@ -11,11 +11,14 @@ from contagion.attribution.adjoint import passed, reduced, throughput
 from contagion.attribution.build import loss_graph
 from contagion.attribution.result import Attribution
 from contagion.attribution.state import terminal
-from contagion.attribution.target import target_of
-from contagion.errors import InputError
+from contagion.attribution.target import check_target, target_of
+from contagion.errors import instance, refuse
+from contagion.schema import near_misses
 from contagion.solution import Solution
 
 __all__ = ["attribute"]
+
+_RULES = ("binding", "layers")
 
 
 def attribute(solution: Solution, target: str = "loss", rule: Literal["binding", "layers"] = "binding") -> Attribution:
@@ -73,14 +76,14 @@ def attribute(solution: Solution, target: str = "loss", rule: Literal["binding",
 
 
 def _check_arguments(solution: object, target: object, rule: object) -> None:
-    problems = []
-    if not isinstance(solution, Solution):
-        problems.append(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)")
-    elif not np.isfinite(solution.parts.outcome.clearing.average(solution.parts.inputs.markets)).all():
-        problems.append("prices of the solution are not finite; there is nothing to attribute before it converges")
-    if not isinstance(target, str):
-        problems.append(f"target is {target!r}; give 'loss', or a word like 'price:Binance:BTC'")
-    if rule not in ("binding", "layers"):
-        problems.append(f"rule is {rule!r}; give 'binding' or 'layers'")
-    if problems:
-        raise InputError(problems, "attribute")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    if isinstance(solution, Solution):
+        if not np.isfinite(solution.parts.outcome.clearing.average(solution.parts.inputs.markets)).all():
+            problems.append("prices of the solution are not finite; there is nothing to attribute before it converges")
+        problems += check_target(target, solution.system)
+    else:
+        problems += check_target(target, None)
+    if not isinstance(rule, str) or rule not in _RULES:
+        near = near_misses(rule, _RULES) if isinstance(rule, str) else ""
+        problems.append(f"rule is {rule!r}{near}; give 'binding' or 'layers'")
+    refuse(problems, "attribute")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from contagion import holdings
 from contagion.attribution.chain import Chain, first_passage, gains
-from contagion.attribution.entities import Entities
-from contagion.attribution.loop_erased import Paths, loop_erased_paths
+from contagion.attribution.entities import Entities, check_by
+from contagion.attribution.listing import Listing, Walk
+from contagion.attribution.loop_erased import loop_erased_paths
 from contagion.attribution.of_solution import attribute
-from contagion.attribution.plain_walks import Walks
-from contagion.attribution.plain_walks import walks as largest_walks
+from contagion.attribution.plain_walks import walks as plain_walks
 from contagion.attribution.result import Attribution
-from contagion.errors import InputError
+from contagion.attribution.target import check_target
+from contagion.errors import instance, refuse, whole
 from contagion.kernels.inputs import Ints, sum_by
 from contagion.solution import Solution
 
 __all__ = ["chain_of", "feedback", "paths", "walks"]
 
-_EXPANSIONS = 20_000
 _BY = ("group", "platform")
 
 _ENDING = ("mark", "proceeds", "deficit", "claims", "owned")
@@ -29,7 +31,7 @@ _ENDING = ("mark", "proceeds", "deficit", "claims", "owned")
 
 
 def paths(
-    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: tuple[str, ...] = _BY
+    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: Sequence[str] = _BY
 ) -> pd.DataFrame:
     """Return the k largest contagion paths: simple paths whose shares add up to the target when all are listed.
 
@@ -45,7 +47,7 @@ def paths(
         Paths wanted, the largest first.
     target : str, optional
         As in `contagion.attribute`; "loss" if not given. An `Attribution` has its own.
-    by : tuple of str
+    by : sequence of str
         Columns of accounts (account, owner, group, platform, mode) that make up a group.
 
     Returns
@@ -69,25 +71,12 @@ def paths(
     >>> found["path"].iloc[0][0]
     'shock:USDe'
     """
-    found, which, chain = _prepared(solved, k, target, by)
-    listed = loop_erased_paths(chain, k, expansions=_EXPANSIONS)
-    names, steps = _names(which, listed.into), _steps(found, which)
-    rows = [
-        {
-            "share": _share(path.usd, found.total),
-            found.unit: path.usd,
-            "path": tuple(names[node] for node in path.nodes),
-            "channels": _channels(path.nodes, steps),
-            "gain": float(np.prod(path.gains)),
-            "gains": path.gains,
-        }
-        for path in listed.paths
-    ]
-    return _ranked(rows, ["share", found.unit, "path", "channels", "gain", "gains"], listed, found)
+    _check_arguments("paths", solved, k, target, by)
+    return _listed(_attribution(solved, target), int(k), tuple(by), loop_erased_paths)
 
 
 def walks(
-    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: tuple[str, ...] = _BY
+    solved: Solution | Attribution, k: int = 10, target: str | None = None, by: Sequence[str] = _BY
 ) -> pd.DataFrame:
     """Return the k largest walks of a loss: like `paths`, but every turn of a loop is a walk of its own.
 
@@ -110,19 +99,8 @@ def walks(
     >>> float(round(found["share"].sum() + found.attrs["unlisted_share"], 9))
     1.0
     """
-    found, which, chain = _prepared(solved, k, target, by)
-    listed = largest_walks(chain, k, expansions=_EXPANSIONS)
-    names, steps = _names(which, listed.into), _steps(found, which)
-    rows = [
-        {
-            "share": _share(walk.usd, found.total),
-            found.unit: walk.usd,
-            "path": tuple(names[node] for node in walk.nodes),
-            "channels": _channels(walk.nodes, steps),
-        }
-        for walk in listed.walks
-    ]
-    return _ranked(rows, ["share", found.unit, "path", "channels"], listed, found)
+    _check_arguments("walks", solved, k, target, by)
+    return _listed(_attribution(solved, target), int(k), tuple(by), plain_walks).drop(columns=["gain", "gains"])
 
 
 def feedback(found: Attribution) -> pd.DataFrame:
@@ -130,7 +108,13 @@ def feedback(found: Attribution) -> pd.DataFrame:
 
     Index name (account group @ platform, market, node); columns amplification (how often a dollar that reaches it
     passes it, 1 without feedback) and passing_share (the share of the target that passes it at least once).
+
+    Raises
+    ------
+    InputError
+        If it is not an attribution.
     """
+    refuse(instance("found", found, Attribution, "an Attribution (attribute returns one)"), "feedback")
     which = found.entities()
     chain = chain_of(found, which)
     rows = np.flatnonzero(which.types != "source")
@@ -141,57 +125,89 @@ def feedback(found: Attribution) -> pd.DataFrame:
 
 def chain_of(found: Attribution, which: Entities) -> Chain:
     """Return the flows between entities, sources among them, as a Markov chain."""
-    table, size = found.flows_between(which), len(which.names)
-    cause, effect = table["cause"].to_numpy(), table["effect"].to_numpy()
-    usd = table["usd"].to_numpy(dtype=np.float64)
+    return _chain(found, which, found.flows_between(which))
+
+
+def _chain(found: Attribution, which: Entities, flows: pd.DataFrame) -> Chain:
+    size, usd = len(which.names), flows["usd"].to_numpy(dtype=np.float64)
+    cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
     entering = cause < len(which.sources)
     source = sum_by(cause[entering], usd[entering], size)
     return Chain(holdings.gathered(usd, effect, cause, (size, size)), source, found.borne(which))
 
 
-def _prepared(
-    solved: Solution | Attribution, k: int, target: str | None, by: tuple[str, ...]
-) -> tuple[Attribution, Entities, Chain]:
-    _check_arguments(solved, k)
-    found = solved if isinstance(solved, Attribution) else attribute(solved, target or "loss")
-    if target not in (None, found.target):
-        raise InputError(
-            f"target is {target!r}, but the attribution given is of {found.target!r}; leave it out", "paths"
-        )
+def _attribution(solved: Solution | Attribution, target: str | None) -> Attribution:
+    if isinstance(solved, Attribution):
+        return solved
+    return attribute(solved, "loss" if target is None else target)
+
+
+def _check_arguments(subject: str, solved: object, k: object, target: object, by: object) -> None:
+    problems = instance("solved", solved, (Solution, Attribution), "a Solution or an Attribution") + whole("k", k, 1)
+    if isinstance(solved, Attribution):
+        if target is not None and not (isinstance(target, str) and target == solved.target):
+            problems.append(f"target is {target!r}, but the attribution given is of {solved.target!r}; leave it out")
+    elif target is not None:
+        problems += check_target(target, solved.system if isinstance(solved, Solution) else None)
+    refuse([*problems, *check_by(by)], subject)
+
+
+def _listed(found: Attribution, k: int, by: tuple[str, ...], largest: Callable[[Chain, int], Listing]) -> pd.DataFrame:
+    """Return the table of the k largest paths or walks."""
     which = found.entities(by)
-    return found, which, chain_of(found, which)
+    flows = found.flows_between(which)
+    listing = largest(_chain(found, which, flows), k)
+    names, steps = _names(which, listing), _steps(flows, which, listing)
+    usd = np.array([one.usd for one in listing.walks], dtype=np.float64)
+    frame = pd.DataFrame(
+        {
+            "rank": np.arange(1, usd.size + 1),
+            "share": usd / found.total if found.total else np.zeros_like(usd),
+            found.unit: usd,
+            "path": _objects([tuple(names[node] for node in one.nodes) for one in listing.walks]),
+            "channels": _objects([_channels(one.nodes, steps) for one in listing.walks]),
+            "gain": np.array([np.prod(one.gains) for one in listing.walks], dtype=np.float64),
+            "gains": _objects([one.gains for one in listing.walks]),
+        }
+    )
+    frame.attrs = {
+        "listed": float(listing.listed),
+        "unlisted": float(listing.rest),
+        "unlisted_share": float(listing.rest) / found.total if found.total else 0.0,
+        "proven": int(listing.proven),
+    }
+    return frame
 
 
-def _check_arguments(solved: object, k: object) -> None:
-    problems = []
-    if not isinstance(solved, Solution | Attribution):
-        problems.append(f"solved is a {type(solved).__name__}; give a Solution or an Attribution")
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        problems.append(f"k is {k!r}; give a whole number of at least 1")
-    if problems:
-        raise InputError(problems, "paths")
+def _objects(tuples: Sequence[tuple[object, ...]]) -> pd.Series[Any]:
+    return pd.Series(tuples, dtype="object")
 
 
-def _share(usd: float, total: float) -> float:
-    return usd / total if total else 0.0
+def _names(which: Entities, listing: Listing) -> dict[int, str]:
+    """Return the names by number of the entities listed; one that others are merged into carries their names too."""
+    into = listing.into
+    listed = _visited(listing.walks)
+    names = dict(zip(listed.tolist(), which.names.take(listed).tolist(), strict=True))
+    merged = np.flatnonzero((into != np.arange(into.size)) & np.isin(into, listed))
+    for number, name in zip(merged.tolist(), which.names.take(merged).tolist(), strict=True):
+        names[int(into[number])] += f" + {name}"
+    return names
 
 
-def _names(which: Entities, into: Ints) -> dict[int, str]:
-    """Return the name by number of each entity; one that others are merged into carries their names too."""
-    joined: dict[int, list[str]] = {}
-    for number in np.flatnonzero((into >= 0) & (into != np.arange(into.size))).tolist():
-        joined.setdefault(int(into[number]), []).append(str(which.names[number]))
-    plain = {number: str(name) for number, name in enumerate(which.names)}
-    return plain | {number: " + ".join([plain[number], *others]) for number, others in joined.items()}
+def _visited(walks: Sequence[Walk]) -> Ints:
+    return np.unique(np.array([node for one in walks for node in one.nodes], dtype=np.int64))
 
 
-def _steps(found: Attribution, which: Entities) -> dict[tuple[int, int], str]:
-    """Return the channel that carries most from each entity to each other, and of the kinds that end there."""
-    table = found.flows_between(which)
-    listed = table.take(np.lexsort((table["channel"], table["usd"].abs())))
-    ends = listed[listed["channel"].isin(_ENDING)]
+def _steps(flows: pd.DataFrame, which: Entities, listing: Listing) -> dict[tuple[int, int], str]:
+    """Return the channel that carries most of each step that is listed, and of the kinds that end there."""
+    size = len(which.names)
+    taken = {cause * size + effect for one in listing.walks for cause, effect in pairwise(one.nodes)}
+    step = flows["cause"].to_numpy() * size + flows["effect"].to_numpy()
+    table = flows[np.isin(step, np.array(sorted(taken), dtype=np.int64))]
+    table = table.take(np.lexsort((table["channel"], table["usd"].abs())))
+    ends = table[table["channel"].isin(_ENDING)]
     last = zip((-1 - ends["cause"]).tolist(), ends["effect"].tolist(), ends["channel"], strict=True)
-    steps = zip(listed["cause"].tolist(), listed["effect"].tolist(), listed["channel"], strict=True)
+    steps = zip(table["cause"].tolist(), table["effect"].tolist(), table["channel"], strict=True)
     return {(cause, effect): channel for part in (last, steps) for cause, effect, channel in part}
 
 
@@ -202,18 +218,3 @@ def _channels(nodes: tuple[int, ...], steps: dict[tuple[int, int], str]) -> tupl
     for cause, effect in pairs[-1:]:
         names[-1] = steps.get((-1 - cause, effect), names[-1])
     return tuple(names)
-
-
-def _ranked(
-    rows: list[dict[str, object]], columns: list[str], listed: Paths | Walks, found: Attribution
-) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=pd.Index(columns))
-    frame.insert(0, "rank", np.arange(1, len(frame) + 1))
-    rest = float(listed.rest)
-    frame.attrs = {
-        "listed": float(listed.listed),
-        "unlisted": rest,
-        "unlisted_share": _share(rest, found.total),
-        "proven": int(listed.proven),
-    }
-    return frame

@@ -11,7 +11,7 @@ import numpy as np
 from contagion import channels, holdings
 from contagion.attribution.graph import Block, Source
 from contagion.attribution.state import Terminal
-from contagion.kernels.inputs import Floats, sum_by
+from contagion.kernels.inputs import Floats, ratio, sum_by
 from contagion.kernels.markets import spread
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _thinned(t: Terminal, effect: str, push: Floats) -> Iterator[Source]:
     weight = {key: zeros.get(key, weight[key] * no_zeros) for key in factors}
     total = sum(weight.values(), np.zeros(push.size))
     for key in factors:
-        share = np.divide(weight[key], total, out=np.zeros_like(total), where=total > 0.0)
+        share = ratio(weight[key], total, empty=0.0)
         yield Source(f"depth:{key}", effect, gone * share)
 
 

@@ -63,6 +63,10 @@ class Attribution(HandsOutCopies):
         """Return the summary and the paths that a notebook shows; see `contagion.notebook`."""
         return display.html(self)
 
+    def _repr_svg_(self) -> str | None:
+        """Return the picture of the paths alone; see `contagion.notebook`."""
+        return display.svg(self)
+
     @property
     def graph(self) -> Graph:
         """The loss graph."""

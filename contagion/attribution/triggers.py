@@ -15,7 +15,7 @@ from contagion import holdings
 from contagion.attribution.graph import Block, Source
 from contagion.attribution.state import Terminal
 from contagion.kernels.accounts import surplus
-from contagion.kernels.inputs import COLLATERAL, DEBT, MAINTENANCE, Floats, Ints, sign_of
+from contagion.kernels.inputs import COLLATERAL, DEBT, MAINTENANCE, Floats, Ints, ratio, sign_of
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -75,7 +75,7 @@ def triggered(effect: str, kind: str, at: Ints, value: Floats, lost: Lost, size:
     adverse = [holdings.positive(part) for part in (lost.by_price, lost.by_haircut)]
     softened = sum(holdings.sums(holdings.positive(-part), 1) for part in (lost.by_price, lost.by_haircut))
     total = sum((holdings.sums(part, 1) for part in adverse), below)
-    scale = np.divide(value, total, out=np.zeros_like(total), where=total > 0.0)
+    scale = ratio(value, total, empty=0.0)
     blocks = [
         Block(effect, cause, kind, holdings.placed(holdings.scaled(part, scale), at, size))
         for cause, part in zip(("price", "theta"), adverse, strict=True)

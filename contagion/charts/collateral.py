@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from contagion.charts.given import table
 from contagion.charts.labels import BETWEEN, Label, at_ends, near
 from contagion.charts.page import Words, caption, numbers, opened
 from contagion.charts.style import COLOURS
@@ -23,6 +24,7 @@ __all__ = ["draw_collateral_curve"]
 _FIRST, _FEEDBACK = COLOURS[0], COLOURS[1]
 _WIDER = 1.05  # times the gap at the end, from which the widest gap gets a label of its own
 _COLUMNS = ("first_round", "with_feedback")
+_SOURCE = "contagion.stress.collateral_curve(system, asset)"
 
 
 def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
@@ -42,7 +44,8 @@ def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
     Raises
     ------
     InputError
-        If a column or every row is missing, or matplotlib is not installed (``pip install "contagion[charts]"``).
+        If it is no such table, a column or every row is missing, or matplotlib is not installed
+        (``pip install "contagion[charts]"``).
 
     Examples
     --------
@@ -107,11 +110,12 @@ def _lost(drop: Floats, full: Floats) -> str:
 
 
 def _checked(curve: pd.DataFrame) -> tuple[Floats, Floats]:
-    missing = [name for name in _COLUMNS if name not in getattr(curve, "columns", ())]
-    if missing:
-        raise InputError(f"draw_collateral_curve: no column {', '.join(missing)}; give what collateral_curve returns")
-    if not len(curve):
-        raise InputError("draw_collateral_curve: the curve has no rows; give at least one drop")
+    """Return what is sold in the first round and with feedback, of a curve by drop."""
+    curve = table(curve, _COLUMNS, "draw_collateral_curve", _SOURCE)
+    if not pd.api.types.is_numeric_dtype(curve.index.dtype):
+        raise InputError(
+            f"draw_collateral_curve: the index must be the drop of the asset, 0-1; give what {_SOURCE} returns"
+        )
     first, full = (curve[name].to_numpy(dtype=np.float64) for name in _COLUMNS)
     return first, full
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from contagion.charts.given import table
 from contagion.charts.page import Words, caption, empty, numbers, opened
 from contagion.charts.style import BEFORE, COLOURS, GRID, INK, legible
 from contagion.errors import InputError
@@ -27,6 +28,7 @@ _MEASURES = {
     "share": "Share of gross assets",
 }
 _THICK = 0.36
+_SOURCE = "contagion.measures.leverage_distribution(solution)"
 
 
 def draw_leverage(
@@ -48,7 +50,8 @@ def draw_leverage(
     Raises
     ------
     InputError
-        If the frame has no such column, or matplotlib is not installed (``pip install "contagion[charts]"``).
+        If it is no such table, the measure is unknown, or matplotlib is not installed
+        (``pip install "contagion[charts]"``).
 
     Examples
     --------
@@ -77,16 +80,16 @@ def draw_leverage(
 
 def _bars(distribution: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return one column, or two for before and after, without the classes that are empty."""
-    known = [str(name) for name in getattr(distribution, "columns", ())]
+    distribution = table(distribution, (), "draw_leverage", _SOURCE)
+    if measure not in _MEASURES:
+        raise InputError(f"draw_leverage: measure is {measure!r}; give one of {', '.join(_MEASURES)}")
+    known = [str(name) for name in distribution.columns]
     if measure in known:
         bars = distribution[[measure]].set_axis(["now"], axis=1)
     elif f"{measure}_before" in known and f"{measure}_after" in known:
         bars = distribution[[f"{measure}_before", f"{measure}_after"]].set_axis(["before", "after"], axis=1)
     else:
-        raise InputError(
-            f"draw_leverage: no column {measure!r}; give what leverage_distribution returns, and one of "
-            f"{', '.join(_MEASURES)}"
-        )
+        raise InputError(f"draw_leverage: the table has no column {measure}; give what {_SOURCE} returns")
     bars = bars.astype("float64").fillna(0.0)
     return bars[(bars != 0.0).any(axis=1)]
 
@@ -106,6 +109,11 @@ def _summary(distribution: pd.DataFrame, pairs: bool) -> str:
 
 def _count(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def _times(name: str) -> str:
+    """Return a class of leverage with its unit, "×3–5"; "no equity" stays as it is."""
+    return f"×{name}" if name[:1].isdigit() else name
 
 
 def _draw(axes: Axes, bars: pd.DataFrame, write: Callable[[float], str]) -> None:
@@ -128,7 +136,7 @@ def _draw(axes: Axes, bars: pd.DataFrame, write: Callable[[float], str]) -> None
                 color=legible(colours[when]),
             )
     axes.set_ylim(len(bars) - 0.5, -0.5)
-    axes.set_yticks(place, [str(name) for name in bars.index], color=INK)
+    axes.set_yticks(place, [_times(str(name)) for name in bars.index], color=INK)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x", color=GRID, linewidth=0.8)
     axes.set_xlim(min(0.0, 1.05 * float(bars.to_numpy().min())), 1.02 * max(float(bars.to_numpy().max()), 1e-9))

@@ -31,6 +31,9 @@ _GREY = 40
 _QUIET = 0.01
 """Share of a panel's range; rounds at the end in which no line moves by more are left out."""
 
+_VISIBLE = 0.1
+"""Share of the largest move of a panel from which another is one."""
+
 _NEAR_ZERO = 0.5  # the axis of shares that come below goes down to zero
 _FEW = 12  # rounds that get a mark each
 
@@ -89,7 +92,10 @@ def draw_timeline(solution: Solution) -> Figure:
     ['Price, share of opening', 'Liquidated so far, by platform', 'Haircut on claims, by node']
     """
     if not isinstance(solution, Solution):
-        raise InputError(f"draw_timeline: {type(solution).__name__} has no rounds; give a Solution")
+        raise InputError(
+            f"draw_timeline: a {type(solution).__name__} has no rounds; "
+            "give the Solution that contagion.solve(system, scenario) returns"
+        )
     story = timeline(solution)
     every = {
         "no price moved": _prices(solution, story.markets),
@@ -112,7 +118,7 @@ def draw_timeline(solution: Solution) -> Figure:
         if not panels:
             empty(page.panels[0], "Nothing happens in this scenario.")
             return page.figure
-        page.panels[-1].set_xlabel("round" if last == rounds else f"round, of {rounds}")
+        page.panels[-1].set_xlabel("round" if last == rounds else f"round (of {rounds})")
     return page.figure
 
 
@@ -147,8 +153,10 @@ def _prices(solution: Solution, frame: pd.DataFrame) -> Panel:
     price = _wide(frame, "market", "price")
     share = price / price.iloc[0]
     share = share.loc[:, share.notna().all() & ((share - 1.0).abs().max() > _STILL)]
-    lines, others = _lowest(share, solution.markets["asset"])
-    note = "lowest market of each asset, others in grey" if others.shape[1] else ""
+    asset = solution.markets["asset"]
+    kind = asset.map(solution.system.assets.set_index("asset")["kind"])
+    lines, others = _lowest(share, asset, kind)
+    note = "lowest market of each kind of asset, then of each asset; others in grey" if others.shape[1] else ""
     return Panel("Price, share of opening", note, lines, percent, shares=True, others=others)
 
 
@@ -163,15 +171,23 @@ def _depth(solution: Solution, frame: pd.DataFrame) -> Panel:
     return Panel("Depth, share of opening", note, lines, percent, shares=True, others=others)
 
 
-def _lowest(share: pd.DataFrame, kind: pd.Series[str]) -> tuple[list[Line], Floats]:
+def _lowest(
+    share: pd.DataFrame, kind: pd.Series[str], wider: pd.Series[str] | None = None
+) -> tuple[list[Line], Floats]:
     """Return the market of each kind that ends lowest, as lines, and a sample (rounds, ·) of the other markets.
 
-    Where there are hardly any kinds, further markets fill up.
+    Those of each wider kind come first, if they moved by a visible part of the panel: a broken peg falls less than
+    an altcoin, and tells more. Where there are hardly any kinds, further markets fill up.
     """
-    ends = share.iloc[-1].sort_values(kind="stable").index
+    last = share.iloc[-1].sort_values(kind="stable")
+    ends = last.index
     first = ~kind.reindex(ends).duplicated().to_numpy()
     order = [*ends[first], *(ends[~first] if first.sum() < _MANY else [])]
-    lines = alike(share, order, _MOST)
+    if wider is not None:
+        moved = (last - 1.0).abs().to_numpy()
+        leading = ends[~wider.reindex(ends).duplicated().to_numpy() & (moved > _VISIBLE * moved.max(initial=0.0))]
+        order = list(dict.fromkeys([*leading, *order]))
+    lines = sorted(alike(share, order, _MOST), key=lambda line: float(line.values[-1]))
     named = {name for line in lines for name in line.members}
     return lines, _sample(share, [name for name in ends if name not in named])
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pandas as pd
 
+from contagion.charts.given import table
 from contagion.charts.labels import BETWEEN, near
 from contagion.charts.page import Words, caption, numbers, opened
 from contagion.charts.style import ALARM, COLOURS, INK, MUTED
+from contagion.errors import InputError
 from contagion.kernels.inputs import Bools, Floats, Ints
 from contagion.money import usd
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 __all__ = ["Tipping", "draw_tipping"]
+
+_FIGURES = ("found", "below", "above", "loss_below", "loss_above")
+_SOURCE = "contagion.stress.tipping_point(system, scenario)"
 
 
 class Tipping(Protocol):
@@ -68,7 +73,7 @@ def draw_tipping(point: Tipping) -> Figure:
     Raises
     ------
     InputError
-        If matplotlib is not installed (``pip install "contagion[charts]"``).
+        If it is no tipping point, or matplotlib is not installed (``pip install "contagion[charts]"``).
 
     Examples
     --------
@@ -78,7 +83,7 @@ def draw_tipping(point: Tipping) -> Figure:
     >>> draw_tipping(tipping_point(system, scenarios["thin_exit"])).get_label()
     'The scenario tips at ×0.946'
     """
-    curve = point.curve.sort_values("multiple", kind="stable")
+    curve = _checked(point).sort_values("multiple", kind="stable")
     multiple, loss = (curve[name].to_numpy(dtype=np.float64) for name in ("multiple", "loss"))
     loss = np.where(np.isfinite(loss), loss, np.nan)
     settled = curve["converged"].to_numpy(dtype=bool) if "converged" in curve else np.ones(loss.size, dtype=bool)
@@ -114,6 +119,16 @@ def draw_tipping(point: Tipping) -> Figure:
         axes.set_xlabel("multiple of the scenario's shocks")
         caption(axes, "Loss")
     return page.figure
+
+
+def _checked(point: Tipping) -> pd.DataFrame:
+    """Return the solves of a tipping point, one row each."""
+    missing = [name for name in ("curve", *_FIGURES) if not hasattr(point, name)]
+    if missing:
+        raise InputError(
+            f"draw_tipping: a {type(point).__name__} has no {', '.join(missing)}; give what {_SOURCE} returns"
+        )
+    return table(point.curve, ("multiple", "loss"), "draw_tipping", _SOURCE)
 
 
 def _words(point: Tipping, multiple: Floats, settled: Bools) -> Words:

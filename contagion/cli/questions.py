@@ -11,9 +11,13 @@ from rich.markup import escape
 
 import contagion as ct
 from contagion import report
+from contagion.attribution.entities import check_by
+from contagion.attribution.target import check_target
 from contagion.cli.console import as_table, terminal
 from contagion.cli.shared import ROUNDS, Folder, MaxRounds, ScenarioFile, Top, end, prepare, solved, watched
+from contagion.errors import refuse
 from contagion.money import percent, usd
+from contagion.validate import applied
 
 __all__ = ["compare", "explain", "tip"]
 
@@ -33,16 +37,18 @@ def explain(
 ) -> None:
     """Say where a loss came from: its story, sources, channels and paths, which add up to it."""
     system, chosen = ct.read_system(folder), ct.read_scenario(scenario)
+    columns = tuple(name.strip() for name in by.split(","))
+    refuse([*check_target(target, applied(system, chosen)), *check_by(columns)], "explain")
     if out is not None:
         prepare(out)
     solution = solved(system, chosen, max_rounds)
     end(not solution.converged)
-    found, columns = ct.attribute(solution, target), tuple(name.strip() for name in by.split(","))
+    found, told = ct.attribute(solution, target), ct.timeline(solution)
     listed = ct.paths(found, top, by=columns)
     console = terminal()
     name = escape(chosen.name or "scenario")
     console.print(f"[bold]{name}[/]: {escape(target)} {_amount(found.unit)(found.total)}")
-    for line in ct.timeline(solution).story().splitlines():
+    for line in told.story().splitlines():
         console.print(f"  {line}", markup=False, highlight=False)
     formats = {found.unit: _amount(found.unit), "share": percent}
     for table in (found.sources, found.channels):
@@ -52,9 +58,11 @@ def explain(
     for row in listed.to_dict("records"):
         gain = f"  ×{row['gain']:.1f}" if row["gain"] > 1.05 else ""
         console.print(f"{percent(row['share']):>6}  {' → '.join(row['path'])}{gain}", markup=False, highlight=False)
-    console.print(f"{percent(listed.attrs['unlisted_share']):>6}  on other paths\n{found.reading}", highlight=False)
+    rest = f"{percent(listed.attrs['unlisted_share']):>6}  on other paths"
+    console.print(f"{rest}\n{found.reading}", markup=False, highlight=False)
     if out is not None:
         report.write_attribution(found, out, columns)
+        report.write_timeline(told, out)
         console.print(f"Tables and the picture of the paths: {out}", markup=False)
 
 
@@ -63,12 +71,13 @@ def tip(
     scenario: ScenarioFile,
     most: Annotated[float, typer.Option("--most", min=0.01, help="Largest multiple of the scenario to try.")] = 2.0,
     out: Written = None,
+    max_rounds: MaxRounds = ROUNDS,
 ) -> None:
     """Find the smallest multiple of a scenario at which the loss jumps."""
     system, chosen = ct.read_system(folder), ct.read_scenario(scenario)
     if out is not None:
         prepare(out)
-    found = ct.tipping_point(system, chosen, high=most, progress=watched())
+    found = ct.tipping_point(system, chosen, between=(0.0, most), max_rounds=max_rounds, progress=watched())
     console = terminal()
     console.print(str(found), markup=False, highlight=False)
     if out is not None:

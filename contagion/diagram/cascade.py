@@ -171,7 +171,8 @@ def _imposed(scenario: Scenario, parts: Parts, worth: Floats) -> list[str]:
     lines = [f"{name} −{percent(fall)}" for name, fall in zip(taken["name"], taken["drop"], strict=True)]
     if len(lines) > _SHOCKS:
         rest = taken["drop"].iloc[_SHOCKS - 1 :]
-        lines = [*lines[: _SHOCKS - 1], f"{len(rest)} more, −{percent(rest.min())} to −{percent(rest.max())}"]
+        ends = dict.fromkeys(f"−{percent(fall)}" for fall in (rest.min(), rest.max()))
+        lines = [*lines[: _SHOCKS - 1], f"{len(rest)} more, {' to '.join(ends)}"]
     lines += [f"{name} loses {usd(loss)}" for name, loss in list(scenario.losses.items())[:_SHOCKS] if loss > 0.0]
     lines += [f"depth of {name} ×{factor:g}" for name, factor in list(scenario.depth.items())[:3]]
     if scenario.arbitrage != 1.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from contagion.money import percent, usd
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Flip", "curve", "free_place", "numbered", "ordered", "page_looks", "to_dot"]
+__all__ = ["Flip", "Page", "Room", "curve", "free_place", "numbered", "ordered", "page_looks", "to_dot"]
 
 _TOP = 112.0
 _HEADING = 96.0
@@ -28,6 +28,7 @@ _NARROWEST = 700.0
 _LABELS = 18
 _EACH = 2
 _PADDING = {"protocol": (34.0, 10.0), "shock": (20.0, 14.0)}
+_PLAIN = {"shape": "plain", "style": "", "fixedsize": "false"}
 _NODE = {
     "fontname": FONT,
     "fontsize": "10",
@@ -36,6 +37,9 @@ _NODE = {
     "style": "filled",
     "penwidth": "0.8",
 }
+
+Room = tuple[float, float, float, float]
+"""What a word takes of the page: left, top, right, bottom."""
 
 
 def to_dot(picture: Picture) -> graphviz.Digraph:
@@ -52,31 +56,22 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
     layout = arrange(picture.boxes, picture.edges, sizes, _TOP)
     found = routes(picture.boxes, picture.edges, layout)
-    page = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
-    strip, depth = legend(picture, page - 2 * MARGIN)
+    wide = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
+    strip, depth = legend(picture, wide - 2 * MARGIN)
     bottom = layout.bottom + depth + 26.0
     graph = graphviz.Digraph(
         "contagion", node_attr=_NODE, edge_attr={"fontname": FONT, "fontsize": "9", "arrowsize": "0.7"}
     )
-    graph.attr("graph", **page_looks(picture, page, bottom))
-    ids = numbered(picture.boxes)
-    flip = Flip(bottom)
-    head, high = title(picture, page - 2 * MARGIN)
-    graph.node(
-        "title", label=head, shape="plain", style="", fixedsize="false", pos=flip(page / 2.0, MARGIN / 2.0 + high / 2.0)
-    )
-    _headings(graph, picture, layout, flip)
+    graph.attr("graph", **page_looks(picture, wide, bottom))
+    page = Page(picture, layout, found, numbered(picture.boxes), Flip(bottom))
+    head, high = title(picture, wide - 2 * MARGIN)
+    graph.node("title", label=head, pos=page.flip(wide / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
+    _headings(graph, page)
     for domain in [*layout.lanes, ""]:
-        _lane(graph, picture, layout, domain, drawn, ids, flip)
-    _arrows(graph, picture, found, ids, flip)
-    graph.node(
-        "legend",
-        label=strip,
-        shape="plain",
-        style="",
-        fixedsize="false",
-        pos=flip(page / 2.0, layout.bottom + 16.0 + depth / 2.0),
-    )
+        _lane(graph, page, domain, drawn)
+    _arrows(graph, page)
+    legend_at = page.flip(wide / 2.0, layout.bottom + 16.0 + depth / 2.0)
+    graph.node("legend", label=strip, pos=legend_at, **_PLAIN)
     return graph
 
 
@@ -104,6 +99,16 @@ class Flip:
     def __call__(self, x: float, y: float) -> str:
         """Return the place in DOT of a place on the page."""
         return f"{x:.1f},{self.bottom - y:.1f}"
+
+
+class Page(NamedTuple):
+    """A picture, where its boxes and edges lie, and what they are called in DOT."""
+
+    picture: Picture
+    layout: Layout
+    routes: list[Route]
+    ids: list[str]
+    flip: Flip
 
 
 def ordered(picture: Picture) -> Picture:
@@ -161,39 +166,37 @@ class _Box:
             self.looks["color"] = "#bdbdbd"
 
 
-def _headings(graph: graphviz.Digraph, picture: Picture, layout: Layout, flip: Flip) -> None:
+def _headings(graph: graphviz.Digraph, page: Page) -> None:
     """Write the headings of the columns."""
-    for number, heading in enumerate(picture.columns[: len(layout.columns)]):
+    for number, heading in enumerate(page.picture.columns[: len(page.layout.columns)]):
         if heading:
-            middle = sum(layout.columns[number]) / 2.0
+            middle = sum(page.layout.columns[number]) / 2.0
             label = f"<{font(Words(heading, 11.0, MUTED, bold=True))}>"
-            graph.node(
-                f"column{number}", label=label, shape="plain", style="", fixedsize="false", pos=flip(middle, _HEADING)
-            )
+            graph.node(f"column{number}", label=label, pos=page.flip(middle, _HEADING), **_PLAIN)
 
 
-def _lane(
-    graph: graphviz.Digraph,
-    picture: Picture,
-    layout: Layout,
-    domain: str,
-    drawn: list[_Box],
-    ids: list[str],
-    flip: Flip,
-) -> None:
+def _caption(page: Page, domain: str) -> tuple[Words, Room]:
+    """Return the name of a lane, and where it stands: in the upper left corner, right of the shock."""
+    caption = Words(DOMAINS.get(domain, (domain, ""))[0], 13.0, MUTED, bold=True)
+    shocked = (page.picture.boxes["type"] == "shock").any()
+    left = (page.layout.columns[1][0] - 12.0 if shocked else MARGIN / 2.0) + 10.0
+    top = page.layout.lanes[domain][0] + 5.0
+    return caption, (left, top, left + width(caption), top + 16.0)
+
+
+def _lane(graph: graphviz.Digraph, page: Page, domain: str, drawn: list[_Box]) -> None:
     """Write the boxes of one domain, inside its cluster if it has one."""
-    rows = np.flatnonzero(picture.boxes["domain"] == domain)
+    rows = np.flatnonzero(page.picture.boxes["domain"] == domain)
     if not domain:
-        _boxes(graph, rows, layout, drawn, ids, flip)
+        _boxes(graph, page, rows, drawn)
         return
     name, colour = DOMAINS.get(domain, (domain, "#f5f5f5"))
-    caption = Words(name, 13.0, MUTED, bold=True)
-    left = MARGIN / 2.0 if not (picture.boxes["type"] == "shock").any() else layout.columns[1][0] - 12.0
-    top, bottom = layout.lanes[domain]
+    caption, (left, _, right, _) = _caption(page, domain)
+    top, bottom = page.layout.lanes[domain]
     looks = {
         "label": f"<{font(caption)}>",
-        "lp": flip(left + 10.0 + width(caption) / 2.0, top + 13.0),
-        "bb": f"{flip(left, bottom)},{flip(layout.right - MARGIN / 2.0, top)}",
+        "lp": page.flip((left + right) / 2.0, top + 13.0),
+        "bb": f"{page.flip(left - 10.0, bottom)},{page.flip(page.layout.right - MARGIN / 2.0, top)}",
         "style": "rounded,filled",
         "color": colour,
         "fillcolor": colour,
@@ -201,40 +204,41 @@ def _lane(
         "tooltip": name,
     }
     with graph.subgraph(name=f"cluster_{domain}", graph_attr=looks) as cluster:
-        _boxes(cluster, rows, layout, drawn, ids, flip)
+        _boxes(cluster, page, rows, drawn)
 
 
-def _boxes(graph: graphviz.Digraph, rows: Any, layout: Layout, drawn: list[_Box], ids: list[str], flip: Flip) -> None:
+def _boxes(graph: graphviz.Digraph, page: Page, rows: Any, drawn: list[_Box]) -> None:
     for row in rows:
-        graph.node(ids[row], **drawn[row].looks, pos=flip(layout.x[row], layout.y[row]))
+        graph.node(page.ids[row], **drawn[row].looks, pos=page.flip(page.layout.x[row], page.layout.y[row]))
 
 
-def _arrows(graph: graphviz.Digraph, picture: Picture, found: list[Route], ids: list[str], flip: Flip) -> None:
+def _arrows(graph: graphviz.Digraph, page: Page) -> None:
     """Write the edges, the widest first so that thin ones lie on top, and above all the amounts of the largest ones.
 
     Amounts are nodes, since Graphviz paints edges and their labels in turn, and lines would hide labels.
     """
-    boxes, edges = picture.boxes, picture.edges
+    boxes, edges = page.picture.boxes, page.picture.edges
     if edges.empty:
         return
     listed = arrows(edges)
     money = np.array([0.0 if edge.channel == "shock" else edge.usd for edge in listed])
     widest = max(float(money.max()), 1e-9)
-    taken: list[tuple[float, float, float, float]] = []
+    taken = [_caption(page, lane)[1] for lane in page.layout.lanes]
     wanted = {
-        row: free_place(found[row], Words(usd(listed[row].usd), 9.5, bold=True), taken) for row in _labelled(edges)
+        row: free_place(page.routes[row], Words(usd(listed[row].usd), 9.5, bold=True), taken)
+        for row in _labelled(edges)
     }
     places = {row: at for row, at in wanted.items() if at is not None}
     domain = boxes["domain"].to_numpy(dtype=object)
     for row in np.lexsort((np.arange(len(edges)), -money)).tolist():
         edge = listed[row]
         across = len({domain[edge.cause], domain[edge.effect]} - {""}) > 1
-        looks = _line(edge, math.sqrt(min(edge.usd / widest, 1.0)), across)
-        graph.edge(ids[edge.cause], ids[edge.effect], pos=curve(found[row], flip), **looks)
+        looks = _line(edge, math.sqrt(edge.usd / widest) if edge.usd < widest else 1.0, across)
+        graph.edge(page.ids[edge.cause], page.ids[edge.effect], pos=curve(page.routes[row], page.flip), **looks)
     for row, at in sorted(places.items()):
         edge = listed[row]
         label = _money(edge, len({domain[edge.cause], domain[edge.effect]} - {""}) > 1)
-        graph.node(f"amount{row + 1}", label=label, shape="plain", style="", fixedsize="false", pos=flip(*at))
+        graph.node(f"amount{row + 1}", label=label, pos=page.flip(*at), **_PLAIN)
 
 
 def curve(route: Route, flip: Flip) -> str:
@@ -266,7 +270,7 @@ def _labelled(edges: pd.DataFrame) -> list[int]:
     return [int(row) for row in ranked.groupby("channel", sort=False).head(_EACH)["row"][:_LABELS]]
 
 
-def free_place(route: Route, words: Words, taken: list[tuple[float, float, float, float]]) -> Point | None:
+def free_place(route: Route, words: Words, taken: list[Room]) -> Point | None:
     """Return the first place along a route where its label hides no other, and take it; None if there is none."""
     wide, high = width(words) / 2.0 + 2.0, 5.5
     for x, y in route.middles:

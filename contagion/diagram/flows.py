@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,17 @@ from contagion import holdings
 from contagion.diagram.picture import edges, from_matrix, summed
 from contagion.frames import Parts
 from contagion.kernels.accounts import LIQUIDATION
-from contagion.kernels.inputs import LONG, SHORT, Floats, sign_of
+from contagion.kernels.inputs import LONG, SHORT, Floats, ratio, sign_of
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 __all__ = ["flows"]
+
+_BEYOND = 1e200
+"""Stands for infinity while amounts are split, since ∞ × 0 is no number: a short squeeze may raise a price beyond all
+numbers, and whoever holds none of it loses nothing.
+"""
 
 
 def flows(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +36,13 @@ def flows(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> pd.D
         *_credit(parts, grouped, group),
         *_links(parts, listed, market),
     ]
-    return pd.concat(frames, ignore_index=True)
+    found = pd.concat(frames, ignore_index=True)
+    return found.assign(usd=found["usd"].mask(found["usd"] > math.sqrt(_BEYOND), math.inf))
+
+
+def _bounded(drop: pd.Series[float]) -> Floats:
+    """Return relative falls of prices as numbers that can be multiplied by zero."""
+    return np.clip(drop.to_numpy(dtype=np.float64), -_BEYOND, _BEYOND)
 
 
 def _falls(
@@ -42,8 +54,7 @@ def _falls(
     in one market are netted, so that a hedged book loses little; the net loss is shared by what each kind lost alone.
     """
     positions = parts.inputs.positions
-    drop = markets["drop"].to_numpy(dtype=np.float64)
-    loss = parts.inputs.markets.price * drop
+    loss = parts.inputs.markets.price * _bounded(markets["drop"])
     perp = np.isin(positions.side, (LONG, SHORT))
     hidden = ~perp & (positions.oracle_fixed[positions.pair] > 0.0)
     net = _losing(parts, np.ones(perp.size), loss, grouped)
@@ -62,7 +73,7 @@ def _losing(parts: Parts, chosen: Floats, loss: Floats, grouped: holdings.Groups
 
 def _inverse(matrix: sparse.csr_array) -> sparse.csr_array:
     matrix = matrix.copy()
-    matrix.data = np.divide(1.0, matrix.data, out=np.zeros_like(matrix.data), where=matrix.data > 0.0)
+    matrix.data = ratio(1.0, matrix.data, empty=0.0)
     return matrix
 
 
@@ -107,7 +118,7 @@ def _links(parts: Parts, markets: pd.DataFrame, market: int) -> list[pd.DataFram
     carried = np.maximum(0.0, depth[apart] * (pressure[a] - pressure[b]))
     held = holdings.sums(holdings.opening_value(parts.inputs.positions, given.price, holdings.ASSETS), 0)
     pegged, issued = np.flatnonzero(given.pegged_to >= 0), np.flatnonzero(given.issuer >= 0)
-    by_peg, by_issuer = (held * markets[name].to_numpy(dtype=np.float64) for name in ("drop_peg", "drop_issuer"))
+    by_peg, by_issuer = (held * _bounded(markets[name]) for name in ("drop_peg", "drop_issuer"))
     return [
         edges("arbitrage", market + a, market + b, carried),
         edges("peg", market + given.pegged_to[pegged], market + pegged, by_peg[pegged]),

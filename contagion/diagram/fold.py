@@ -13,18 +13,20 @@ from contagion.money import usd
 __all__ = ["fold"]
 
 _QUOTAS = {"market": 12, "group": 14, "node": 10}
-_LINES = 48
+_LINES = (40, 64)
+"""Edges to draw: so many of the largest shares of a channel, and up to so many of the most money."""
+
 _ALIKE = 0.1
 
 
 def fold(picture: Picture, most: int) -> Picture:
-    """Return a picture of about ``most`` boxes, at least one a type and domain (and one for the shock), and 48 edges.
+    """Return a picture of about ``most`` boxes, at least one a type and domain (and one for the shock), and 64 edges.
 
     If there are more, the markets of one asset in one domain share a box where their prices fell alike (without a
     step of ten points between them). Of each type the largest boxes then stay; the others are put together by family
     (markets by asset kind and venue, accounts by platform, nodes by kind), and the smallest families by domain.
-    Counts and money of folded boxes add up. Of the edges the smallest of each channel are left out, and a note says
-    how much.
+    Counts and money of folded boxes add up. Of the edges those are left out that are small in their channel and in
+    money, and a note says how much.
     """
     if _count(picture) > most:
         picture = _merged(picture, _alike(picture.boxes))
@@ -138,9 +140,9 @@ def _joined(words: pd.Series[str]) -> str:
 
 
 def _strongest(picture: Picture) -> Picture:
-    """Return the picture with the strongest edges of each channel, and at least one for every box that has any."""
-    edges = picture.edges
-    if len(edges) <= _LINES:
+    """Return the picture with the strongest edges of each channel and of all, and one for every box that has any."""
+    edges, (few, most) = picture.edges, _LINES
+    if len(edges) <= most:
         return picture
     share = edges["usd"] / edges.groupby("channel")["usd"].transform("sum")
     ranked = edges.assign(share=share).sort_values(
@@ -152,8 +154,10 @@ def _strongest(picture: Picture) -> Picture:
         if edge.cause not in seen or edge.effect not in seen:
             needed.append(row)
             seen |= {edge.cause, edge.effect}
-    kept = list(dict.fromkeys([*needed, *ranked.index]))[: max(_LINES, len(needed))]
+    telling = list(dict.fromkeys([*needed, *ranked.index]))[: max(few, len(needed))]
+    large = ranked[ranked["channel"] != "oracle"].sort_values("usd", ascending=False, kind="stable")  # no money moves
+    kept = list(dict.fromkeys([*telling, *large.index]))[: max(most, len(telling))]
     shown = edges.loc[sorted(kept)].reset_index(drop=True)
     left, total = edges["usd"].sum() - shown["usd"].sum(), edges["usd"].sum()
-    note = f"{len(edges) - len(shown)} minor links not drawn ({usd(left)} of {usd(total)})"
+    note = f"{len(edges) - len(shown)} minor links have no arrow: {usd(left)} of the {usd(total)} of all links"
     return picture._replace(edges=shown, notes=(*picture.notes, note))

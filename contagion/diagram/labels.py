@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,6 +101,8 @@ def happened(box: Any) -> list[str]:
 
 
 def _change(fall: float) -> str:
+    if math.isinf(fall):
+        return "+∞"
     if abs(fall) < 1e-3:  # below what a percentage shows
         return "±0%"
     return f"−{percent(fall)}" if fall > 0.0 else f"+{percent(-fall)}"

@@ -21,7 +21,7 @@ _GAP = 11.0
 _PAD = 16.0
 _CAPTION = 22.0
 _BETWEEN = 12.0
-_GUTTER = (66.0, 150.0, 4.0)
+_GUTTER = (66.0, 200.0, 4.0)
 _SWEEPS = 12
 
 
@@ -115,7 +115,8 @@ def _pull(edges: pd.DataFrame, count: int) -> Floats:
     """Return how strongly each box (row) is drawn to each other."""
     pull = np.zeros((count, count))
     share = edges["usd"] / edges.groupby("channel")["usd"].transform("sum")
-    np.add.at(pull, (edges["cause"].to_numpy(), edges["effect"].to_numpy()), np.sqrt(share.to_numpy(dtype=np.float64)))
+    strength = np.sqrt(share.fillna(1.0).to_numpy(dtype=np.float64))  # no share: an amount beyond all numbers
+    np.add.at(pull, (edges["cause"].to_numpy(), edges["effect"].to_numpy()), strength)
     return pull + pull.T
 
 

@@ -10,7 +10,10 @@ from contagion.diagram.metrics import Words, fitted, width
 from contagion.diagram.picture import Picture
 from contagion.diagram.style import CHANNELS, FLOWS, INK, MUTED, RAMP, fill
 
-__all__ = ["chain_legend", "legend", "title"]
+__all__ = ["LOOP", "chain_legend", "legend", "title"]
+
+LOOP = 1.05
+"""Loop gain from which a box of a causal chain has a badge."""
 
 _SIZE = 10.5
 _ROW = 19.0
@@ -72,7 +75,8 @@ def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
         if name in names
     ]
     rows = [*_wrapped(items, wide), _ramp()] if len(picture.boxes) else []
-    sentences = _READING if len(picture.boxes) else ()
+    gains = len(picture.boxes) and bool((picture.boxes["gain"] > LOOP).any())
+    sentences = [words for words in _READING if gains or not words.startswith("×")] if len(picture.boxes) else []
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in (*sentences, *notes)], wide)
     return _block(rows, wide), _ROW * len(rows)

@@ -6,15 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from contagion.diagram.dot import Flip, curve, free_place, numbered, ordered, page_looks
+from contagion.diagram.dot import Flip, Page, Room, curve, free_place, numbered, ordered, page_looks
 from contagion.diagram.labels import font, plain, short, table
 from contagion.diagram.layout import MARGIN, arrange
-from contagion.diagram.legend import chain_legend, title
+from contagion.diagram.legend import LOOP, chain_legend, title
 from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.picture import Arrow, Picture, arrows
-from contagion.diagram.routes import Route, routes
+from contagion.diagram.routes import routes
 from contagion.diagram.style import FLOWS, FONT, INK, MUTED, fill
 from contagion.money import percent, usd
 
@@ -26,8 +25,9 @@ __all__ = ["to_dot"]
 _NARROWEST = 900.0
 _WIDEST = 15.0
 _THINNEST = 0.9
+_TOLD = 1.8
 _LABELLED = 0.0095
-_LOOP = 1.05
+_MINOR = 0.005
 _NODE = {"fontname": FONT, "fontsize": "10", "fixedsize": "true", "color": "#4a4a4a", "penwidth": "0.8"}
 _PLAIN = {"shape": "plain", "style": "", "fixedsize": "false"}
 _SHAPES = {"hit": "note", "pushed": "note", "node": "tab"}
@@ -59,26 +59,26 @@ def to_dot(picture: Picture, total: float, unit: str) -> graphviz.Digraph:
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
     layout = arrange(boxes, edges.assign(usd=edges["usd"].abs()), sizes, top)
     found = routes(boxes, edges, layout)
-    page = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
-    head, _ = title(picture, page - 2 * MARGIN)
-    strip, depth = chain_legend(picture, page - 2 * MARGIN)
+    wide = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
+    head, _ = title(picture, wide - 2 * MARGIN)
+    strip, depth = chain_legend(picture, wide - 2 * MARGIN)
     bottom = layout.bottom + depth + 26.0
     flip = Flip(bottom)
     graph = graphviz.Digraph("contagion_paths", node_attr=_NODE, edge_attr={"fontname": FONT, "arrowsize": "0.6"})
-    graph.attr("graph", **page_looks(picture, page, bottom))
-    graph.node("title", label=head, pos=flip(page / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
+    graph.attr("graph", **page_looks(picture, wide, bottom))
+    graph.node("title", label=head, pos=flip(wide / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
     for number, heading in enumerate(picture.columns[: len(layout.columns)]):
         label = f"<{font(Words(heading, 11.0, MUTED, bold=True))}>"
         graph.node(f"column{number}", label=label, pos=flip(sum(layout.columns[number]) / 2.0, top - 18.0), **_PLAIN)
     ids = numbered(boxes)
     for row, box in enumerate(drawn):
         graph.node(ids[row], pos=flip(layout.x[row], layout.y[row]), **box.looks)
-    _arrows(graph, boxes, edges, found, ids, of, flip)
+    _arrows(graph, Page(picture, layout, found, ids, flip), of)
     for row, box in enumerate(drawn):
         if box.badge:
             at = (layout.x[row] + box.size[0] / 2.0 - 4.0, layout.y[row] - box.size[1] / 2.0 - 3.0)
             graph.node(f"gain_{ids[row]}", pos=flip(*at), **_badge(box.badge))
-    legend_at = flip(page / 2.0, layout.bottom + 16.0 + depth / 2.0)
+    legend_at = flip(wide / 2.0, layout.bottom + 16.0 + depth / 2.0)
     graph.node("legend", label=strip, pos=legend_at, **_PLAIN)
     return graph
 
@@ -95,10 +95,10 @@ class _Box:
         name = box.name if box.members == 1.0 else f"{box.name} ({box.members:,.0f})"
         words = [Words(short(name, 30), 10.5 + 3.5 * scale, ink, bold=True)]
         words += [Words(line, 10.0, ink) for line in _amounts(box, of) if line]
-        words += [Words(box.note, 9.5, muted)] if box.note else []
+        words += [Words(line, 9.5, muted) for line in (box.note, _undrawn(box, of)) if line]
         wide, high = extent(words)
         self.size = (max(wide + 18.0, 60.0 + 90.0 * scale), max(high + 10.0, 24.0 + 110.0 * scale))
-        self.badge = f"×{box.gain:.1f}" if box.gain > _LOOP else ""
+        self.badge = f"×{box.gain:.1f}" if box.gain > LOOP else ""
         self.looks = {
             "label": table([font(line) for line in words]),
             "shape": _SHAPES.get(box.type, "box"),
@@ -118,6 +118,13 @@ def _amounts(box: Any, of: _Unit) -> list[str]:
     return [f"{'passes ' if box.type != 'source' else ''}{of.share(box.usd)} · {of.amount(box.usd)}"]
 
 
+def _undrawn(box: Any, of: _Unit) -> str:
+    """Return what of the flows that are not drawn comes in and goes out, if it can be seen."""
+    ways = ((box.rest_in, "in"), (box.rest_out, "out"))
+    seen = [f"{of.share(usd)} {way}" for usd, way in ways if abs(usd) >= _MINOR * abs(of.total)]
+    return f"other flows {' · '.join(seen)}" if seen else ""
+
+
 def _told(box: Any, of: _Unit) -> list[str]:
     words = [box.name, f"{box.members:,.0f} in this box" if box.members > 1.0 else "", box.home]
     words += [f"{of.amount(box.usd)} passes", f"{of.amount(box.borne)} borne", f"loop gain ×{box.gain:.3f}", box.note]
@@ -132,47 +139,39 @@ def _badge(words: str) -> dict[str, str]:
     return {"label": label, "tooltip": plain(f"loop gain {words}"), **looks, **size}
 
 
-def _arrows(
-    graph: graphviz.Digraph,
-    boxes: pd.DataFrame,
-    edges: pd.DataFrame,
-    found: list[Route],
-    ids: list[str],
-    of: _Unit,
-    flip: Flip,
-) -> None:
+def _arrows(graph: graphviz.Digraph, page: Page, of: _Unit) -> None:
     """Write the edges, those that run back first, then the widest; and above all the shares of the largest ones."""
-    listed = arrows(edges)
-    column = boxes["column"].to_numpy(dtype=np.int64)
+    listed = arrows(page.picture.edges)
+    column = page.picture.boxes["column"].to_numpy(dtype=np.int64)
     size = np.array([0.0 if edge.channel == "cut" else abs(edge.usd) for edge in listed])
     widest = float(size.max(initial=0.0)) or 1.0
     back = np.array([column[edge.effect] <= column[edge.cause] for edge in listed], dtype=bool)
     for row in np.lexsort((np.arange(len(listed)), -size, ~back)).tolist():
         edge = listed[row]
-        looks = _line(edge, size[row] / widest, bool(back[row]) and edge.channel != "cut", of)
-        graph.edge(ids[edge.cause], ids[edge.effect], pos=curve(found[row], flip), **looks)
-    taken: list[tuple[float, float, float, float]] = []
+        looks = _line(edge, size[row] / widest, bool(back[row]) and not edge.told, of)
+        graph.edge(page.ids[edge.cause], page.ids[edge.effect], pos=curve(page.routes[row], page.flip), **looks)
+    taken: list[Room] = []
     for row in np.lexsort((np.arange(len(listed)), -size)).tolist():
         edge = listed[row]
         words = _label(edge, size[row], of)
-        at = free_place(found[row], words, taken) if words.words else None
+        at = free_place(page.routes[row], words, taken) if words.words else None
         if at is not None:
             label = table([font(words)], 'BGCOLOR="#ffffffd8"')
-            graph.node(f"share{row + 1}", label=label, pos=flip(*at), **_PLAIN)
+            graph.node(f"share{row + 1}", label=label, pos=page.flip(*at), **_PLAIN)
 
 
 def _label(edge: Arrow, size: float, of: _Unit) -> Words:
     line = FLOWS["negative" if edge.usd < 0.0 else edge.channel]
     colour = line.ink or line.colour
     if edge.channel == "cut":
-        return Words("✕ cut", 9.5, colour, bold=True)
-    shown = bool(of.total) and size >= _LABELLED * abs(of.total)
+        return Words(f"✕ cut {usd(edge.usd)}", 9.5, colour, bold=True)
+    shown = bool(of.total) and (edge.told or size >= _LABELLED * abs(of.total))
     return Words(of.share(edge.usd) if shown else "", 9.5, MUTED if edge.channel == "shock" else colour, bold=True)
 
 
 def _line(edge: Arrow, scale: float, back: bool, of: _Unit) -> dict[str, str]:
     line = FLOWS["negative" if edge.usd < 0.0 else edge.channel]
-    thick = line.widest if edge.channel == "cut" else max(_THINNEST, _WIDEST * scale)
+    thick = line.widest if edge.channel == "cut" else max(_TOLD if edge.told else _THINNEST, _WIDEST * scale)
     solid = edge.channel in ("quote", "owned", "funding", "peg", "arbitrage")  # wide here, so dashes would not read
     return {
         "color": line.colour if edge.channel == "cut" else f"{line.colour}{'38' if back else 'a8'}",

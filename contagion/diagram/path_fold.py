@@ -12,7 +12,7 @@ from contagion.kernels.inputs import Bools
 
 __all__ = ["STAGES", "fold", "partition", "spilled", "strongest", "weights"]
 
-STAGES = {"source": 5, "hit": 4, "passing": 6, "pushed": 5, "losing": 6, "node": 3}
+STAGES = {"source": 5, "hit": 4, "passing": 8, "pushed": 5, "losing": 6, "node": 3}
 """Boxes of each stage that a page holds."""
 
 _OTHERS = {
@@ -24,6 +24,7 @@ _OTHERS = {
     "node": "other nodes",
 }
 _RESERVE = 2
+_ENOUGH = 0.9
 _ACROSS = 0.5
 _SURPRISE = 0.15
 
@@ -32,19 +33,24 @@ def weights(roles: Roles, total: float) -> pd.Series[float]:
     """Return what each box counts for: its share of the loss, and more for what tells more than its size.
 
     That is the fall of a price which nobody shocked, whom it forces to sell in another domain, and what a fixed oracle
-    hides.
+    hides; and who pushes such a price counts for as much of that as of the push.
     """
     boxes, flows, cut = roles
     scale = max(abs(total), 1e-300)
-    weight = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs()) / scale
+    own = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs()) / scale
     unshocked = (boxes["type"] == "pushed") & ~boxes["shocked"] & (boxes["base"] > 1e-3 * scale)
-    weight = weight + _SURPRISE * (boxes["lost"] / boxes["base"]).clip(0.0, 1.0).where(unshocked, 0.0)
+    weight = own + _SURPRISE * (boxes["lost"] / boxes["base"]).clip(0.0, 1.0).where(unshocked, 0.0)
     crossing, hidden = flows[spilled(roles)], cut[cut["usd"] > 1e-3 * scale]
     for told, bonus in ((crossing, _ACROSS), (hidden, 1.0)):
         for end in ("cause", "effect"):
             share = told.groupby(end)["usd"].sum() / max(float(told["usd"].sum()), 1e-300)
             weight = weight.add(bonus * share, fill_value=0.0)
-    return weight.reindex(boxes.index)
+    pushes = flows[(boxes["type"] == "passing").to_numpy()[flows["cause"]] & unshocked.to_numpy()[flows["effect"]]]
+    pushes = pushes[pushes["usd"] > 0.0]
+    part = pushes["usd"] / pushes.groupby("effect")["usd"].transform("sum")
+    telling = (weight - own).reindex(boxes.index)
+    pushing = (part * telling.to_numpy()[pushes["effect"]]).groupby(pushes["cause"]).sum()
+    return weight.add(pushing, fill_value=0.0).reindex(boxes.index)
 
 
 def spilled(roles: Roles) -> Bools:
@@ -57,16 +63,18 @@ def spilled(roles: Roles) -> Bools:
     return crosses & (flows["usd"] > 0.0).to_numpy()
 
 
-def partition(boxes: pd.DataFrame, weight: pd.Series[float]) -> pd.Series[Any]:
+def partition(boxes: pd.DataFrame, weight: pd.Series[float], named: Bools) -> pd.Series[Any]:
     """Return the key (name, identity) of the box that each role goes into.
 
-    Of each stage the largest stay; others go to their family (a market to its kind and venue, accounts to their group,
-    wherever they are), and the smallest families together. Markets that a shock hit are first put together by asset.
+    Those that are named stay, and of each stage the largest; others go to their family (a market to its kind and venue,
+    accounts to their group, wherever they are), and the smallest families together. Markets that a shock hit are first
+    put together by asset.
     """
     keys = pd.Series([(name, f"{row}") for row, name in boxes["name"].items()], index=boxes.index, dtype=object)
     weighed = boxes.assign(weight=weight)
     for stage, quota in STAGES.items():
-        mine = weighed[boxes["type"] == stage]
+        here = (boxes["type"] == stage).to_numpy()
+        mine, quota = weighed[here & ~named], max(quota - int((here & named).sum()), _RESERVE)
         if len(mine) <= quota:
             continue
         if stage == "hit":
@@ -114,12 +122,17 @@ def fold(roles: Roles, keys: pd.Series[Any]) -> tuple[Roles, np.ndarray]:
 
 
 def strongest(flows: pd.DataFrame, most: int, wanted: Bools) -> pd.DataFrame:
-    """Return the strongest flows, the wanted ones, and for each box its strongest one in and its strongest one out."""
+    """Return the strongest flows, the wanted ones, and for each box its strongest one in and its strongest one out.
+
+    No more than make up nine tenths of all: further ones would hide what matters.
+    """
     if len(flows) <= most:
         return flows
     ranked = flows.assign(size=-flows["usd"].abs()).sort_values(["size", "cause", "effect", "channel"])
     needed = ~(ranked["cause"].duplicated() & ranked["effect"].duplicated()) | wanted[ranked.index]
+    larger = 1.0 + ranked["size"].cumsum().shift(fill_value=0.0) / flows["usd"].abs().sum()
     free = np.cumsum((~needed).to_numpy()) <= max(0, most - int(needed.sum()))
+    free &= (larger > 1.0 - _ENOUGH).to_numpy()
     return flows.loc[ranked.index[needed.to_numpy() | free].sort_values()].reset_index(drop=True)
 
 

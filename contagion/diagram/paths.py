@@ -17,6 +17,7 @@ from contagion.diagram.path_fold import fold, partition, spilled, strongest, wei
 from contagion.diagram.picture import Picture
 from contagion.diagram.roles import Roles, roles
 from contagion.errors import InputError
+from contagion.kernels.inputs import Bools
 from contagion.money import percent, usd
 from contagion.scenario import Scenario
 from contagion.solution import Solution
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chain", "draw_paths"]
 
-_EDGES = 40
+_EDGES = 56
 _CUTS = 3
 _LISTED = 3
 _HEADINGS = {
@@ -45,7 +46,8 @@ def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz
     Columns: shocks, prices they hit, accounts that pass the loss on (they sell, or withdraw quotes), prices they push,
     who loses, and balance sheets. A market that is both hit and pushed has a box for each, and accounts that both sell
     and lose too. Boxes are as large as what passes through them, arrows as wide as the conserved flow that they carry:
-    at every box, what comes in is what goes out or ends there.
+    at every box, what comes in is what goes out or ends there. Minor flows have no arrow; boxes say how much "other
+    flows" come in and go out. A dotted arrow, "cut", is what a fixed oracle price hides from a platform.
 
     Parameters
     ----------
@@ -93,23 +95,20 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
     """Return the boxes and edges of the causal chain; boxes have AMOUNTS, gain and note."""
     every = roles(found)
     weight = weights(every, found.total)
-    remarks = []
-    if k is not None and len(every.boxes):
-        listed = largest_paths(found, k)
-        named = {name for path in listed["path"] for name in path}
-        weight = weight + 1e6 * every.boxes["name"].isin(named)
-        share = float(listed["share"].sum())
-        remarks.append(f"The {len(listed)} largest paths carry {percent(share)} of the {found.target}.")
-    keys = partition(every.boxes, weight)
+    named, remarks = _named(found, every, k)
+    keys = partition(every.boxes, weight, named)
     few, into = fold(every, keys)
     boxes = few.boxes.assign(gain=_gains(found, every, few, into), note=_notes(few.boxes, found.terminal.scenario))
     boxes, headings = _placed(boxes, few.flows)
-    shown = strongest(few.flows, _EDGES, spilled(few) & (few.boxes["members"] == 1.0).to_numpy()[few.flows["cause"]])
-    notes = _left_out(few.flows, shown, found)
-    cuts = few.cut[few.cut["usd"] > 1e-3 * abs(found.total)].sort_values(
-        ["usd", "cause", "effect"], ascending=[False, True, True]
+    told = spilled(few) & _apart(few)
+    shown = strongest(few.flows, _EDGES, told)
+    shown = shown.assign(flow=shown["usd"] / (found.total or 1.0), told=_among(shown, few.flows[told]))
+    rest, cuts = few.flows[~_among(few.flows, shown)], _cuts(few, found.total)
+    ways = {"rest_in": "effect", "rest_out": "cause"}
+    boxes = boxes.assign(
+        **{way: rest.groupby(end)["usd"].sum().reindex(boxes.index, fill_value=0.0) for way, end in ways.items()}
     )
-    cuts = cuts.head(_CUTS).assign(channel="cut")
+    boxes["note"] = boxes["note"].mask(boxes.index.isin(cuts["effect"]) & boxes["usd"].eq(0.0), "sees a fixed price")
     scenario = found.terminal.scenario
     return Picture(
         boxes,
@@ -118,9 +117,29 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
         _headline(found),
         True,
         headings,
-        notes,
-        tuple(line for line in (scenario.description, *_cut_words(few, cuts), *remarks, *_warning(found)) if line),
+        _left_out(few.flows, rest, found),
+        tuple(
+            line
+            for line in (
+                scenario.description,
+                *_crossing(few, shown),
+                *_cut_words(few, cuts),
+                *remarks,
+                *_warning(found),
+            )
+            if line
+        ),
     )
+
+
+def _named(found: Attribution, every: Roles, k: int | None) -> tuple[Bools, list[str]]:
+    """Return which boxes are on the k largest paths, and what these carry."""
+    if k is None or every.boxes.empty:
+        return np.zeros(len(every.boxes), dtype=bool), []
+    listed = largest_paths(found, k)
+    share = percent(float(listed["share"].sum()))
+    on_them: Bools = every.boxes["name"].isin({name for path in listed["path"] for name in path}).to_numpy()
+    return on_them, [f"The {len(listed)} largest paths carry {share} of the {found.target}."]
 
 
 def _headline(found: Attribution) -> str:
@@ -139,35 +158,63 @@ def _largest(table: pd.DataFrame) -> str:
     return ", ".join([*words, f"{len(rest)} more {percent(float(rest.sum()))}"] if len(rest) else words) or "none"
 
 
+def _crossing(few: Roles, shown: pd.DataFrame) -> list[str]:
+    """Return what the fall of a price that nobody shocked made accounts in other domains sell."""
+    told = shown[shown["told"]].groupby(["cause", "effect"], sort=True)["usd"].sum().reset_index()
+    told = told.sort_values("usd", ascending=False, kind="stable").head(_CUTS)
+    return [f"Crosses into another domain, by a price that no shock hit: {_listed(few, told)}."] if len(told) else []
+
+
 def _cut_words(few: Roles, cuts: pd.DataFrame) -> list[str]:
     """Return what fixed oracle prices kept from passing on."""
     if cuts.empty:
         return []
-    name = few.boxes["name"].to_numpy()
-    words = [
-        f"{name[cause]} → {name[effect]} ({usd(amount)})"
-        for cause, effect, amount in zip(cuts["cause"], cuts["effect"], cuts["usd"], strict=True)
-    ]
     return [
-        f"Cut by a fixed oracle price, so nothing flows: {', '.join(words)} that the market price would have taken."
+        f"Cut by a fixed oracle price, so nothing flows: {_listed(few, cuts)} that the market price would have taken."
     ]
+
+
+def _listed(few: Roles, flows: pd.DataFrame) -> str:
+    name = few.boxes["name"].to_numpy()
+    rows = zip(flows["cause"], flows["effect"], flows["usd"], strict=True)
+    return ", ".join(f"{name[cause]} → {name[effect]} ({usd(amount)})" for cause, effect, amount in rows)
 
 
 def _warning(found: Attribution) -> list[str]:
     return [found.reading] if len(found.edges) and not found.readable else []
 
 
-def _left_out(flows: pd.DataFrame, shown: pd.DataFrame, found: Attribution) -> tuple[str, ...]:
+def _cuts(few: Roles, total: float) -> pd.DataFrame:
+    """Return the largest of what fixed oracle prices kept from passing on, as edges."""
+    seen = few.cut[few.cut["usd"] > 1e-3 * abs(total)]
+    largest = seen.sort_values(["usd", "cause", "effect"], ascending=[False, True, True]).head(_CUTS)
+    return largest.assign(channel="cut", flow=0.0, told=True)
+
+
+def _apart(few: Roles) -> Bools:
+    """Return which flows run from a market of its own to accounts none of which is in its domain."""
+    domain = few.boxes["domain"].to_numpy()
+    alone = (few.boxes["members"] == 1.0).to_numpy()
+    ends = zip(few.flows["cause"], few.flows["effect"], strict=True)
+    return np.array([alone[cause] and domain[cause] not in domain[effect].split(", ") for cause, effect in ends], bool)
+
+
+def _among(flows: pd.DataFrame, others: pd.DataFrame) -> Bools:
+    """Return which flows are among the others."""
+    keys = ["cause", "effect", "channel"]
+    found: Bools = pd.MultiIndex.from_frame(flows[keys]).isin(pd.MultiIndex.from_frame(others[keys]))
+    return found
+
+
+def _left_out(flows: pd.DataFrame, rest: pd.DataFrame, found: Attribution) -> tuple[str, ...]:
     """Return how much of the flows is not drawn, and how much is negative."""
     scale, notes = abs(found.total) or 1.0, []
-    count = len(flows) - len(shown)
-    if count:
-        left, every = (float(table["usd"].abs().sum()) for table in (shown, flows))
-        which = flows.merge(shown, how="left", on=["cause", "effect", "channel"], indicator=True)
-        largest = float(which.loc[which["_merge"] == "left_only", "usd_x"].abs().max())
+    if len(rest):
+        left, every = (float(table["usd"].abs().sum()) for table in (rest, flows))
+        largest = percent(float(rest["usd"].abs().max()) / scale)
         notes.append(
-            f"{count} minor flows not drawn, {percent((every - left) / every)} of all flows, "
-            f"the largest {percent(largest / scale)} of the {found.target}"
+            f"other flows: {len(rest)} minor ones of at most {largest} of the {found.target}, {percent(left / every)} "
+            f"of all flows; they have no arrows, and each box says how much of them comes in and goes out"
         )
     negative = float(flows["usd"].clip(upper=0.0).sum())
     if negative < -1e-9 * scale:

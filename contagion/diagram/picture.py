@@ -31,7 +31,7 @@ class Picture(NamedTuple):
     shock), domain, home (platform or venue), asset, sort (what it is called when it is folded with its likes), column
     (place from left to right), first (round, 0 for shocked, NaN for never), note and the columns of `SUMS`.
     ``edges`` has cause and effect (rows of boxes), channel and usd; of a solution flow too, the share of the loss that
-    takes this way.
+    takes this way; of a causal chain told too, whether to point it out.
     """
 
     boxes: pd.DataFrame
@@ -52,12 +52,13 @@ class Arrow(NamedTuple):
     channel: str
     usd: float
     flow: float = 0.0
+    told: bool = False
 
 
 def arrows(edges: pd.DataFrame) -> list[Arrow]:
     """Return edges one by one, in their order."""
     ends = (edges["cause"].tolist(), edges["effect"].tolist())
-    more = [edges["flow"].tolist()] if "flow" in edges else []
+    more = [edges[name].tolist() for name in ("flow", "told") if name in edges]
     return [Arrow(*row) for row in zip(*ends, edges["channel"].tolist(), edges["usd"].tolist(), *more, strict=True)]
 
 

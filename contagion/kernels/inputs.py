@@ -125,3 +125,17 @@ def sign_of(side: Codes) -> Floats:
 def sum_by(group: Ints, values: Floats, size: int) -> Floats:
     """Return the sum of the values in each of ``size`` groups, added in the order of the rows."""
     return np.bincount(group, values, minlength=size).astype(np.float64, copy=False)
+
+
+def ratio(part: Floats | float, whole: Floats, empty: Floats | float = np.nan) -> Floats:
+    """Return part over whole, and ``empty`` where the whole is not positive; shapes are broadcast.
+
+    Examples
+    --------
+    >>> ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0]), empty=0.0).tolist()
+    [0.25, 0.0]
+    """
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    found = np.array(np.broadcast_to(empty, shape), dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # runs that have not converged may hold anything
+        return np.divide(part, whole, out=found, where=np.broadcast_to(np.greater(whole, 0.0), shape))

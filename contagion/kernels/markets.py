@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -96,16 +96,33 @@ def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Fl
     held = sum_by(markets.component, np.isinf(markets.depth).astype(np.float64), markets.price.size) > 0.0
     floating = ~held[markets.component[coupled]]
     _, border = np.unique(markets.component[coupled][floating], return_inverse=True)
-    rows, size = np.flatnonzero(floating), coupled.size
-    shape = (size, int(border.max(initial=-1)) + 1)
-    weight = depth[floating] / sum_by(border, depth[floating], shape[1])[border]
-    ones = sparse.coo_array((np.ones(rows.size), (rows, border)), shape=shape)
-    weights = sparse.coo_array((weight, (rows, border)), shape=shape)
-    links = markets.laplacian[coupled][:, coupled] + sparse.diags_array(depth)
-    bordered: list[list[Any]] = [[links, ones], [weights.T, None]] if shape[1] else [[links]]
-    matrix = sparse.block_array(bordered).tocsc()
-    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros((shape[1], *excess.shape[1:]))]))
+    rows, size, extra = np.flatnonzero(floating), coupled.size, int(border.max(initial=-1)) + 1
+    weight = depth[floating] / sum_by(border, depth[floating], extra)[border]
+    row, column, link = _links(markets, coupled)
+    held_up = np.flatnonzero(depth)
+    entries = (
+        np.concatenate([link, depth[held_up], np.ones(rows.size), weight]),
+        (
+            np.concatenate([row, held_up, rows, size + border]),
+            np.concatenate([column, held_up, size + border, rows]),
+        ),
+    )
+    matrix: sparse.csc_array = sparse.csc_array(entries, shape=(size + extra, size + extra))
+    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros((extra, *excess.shape[1:]))]))
     return z[:size]
+
+
+def _links(markets: Markets, coupled: Ints) -> tuple[Ints, Ints, Floats]:
+    """Return rows, columns and values of the Laplacian between some markets, numbered in their order.
+
+    Straight from its arrays: this runs every round, and slicing a sparse matrix costs more than solving with it.
+    """
+    matrix, count = markets.laplacian, markets.price.size
+    place = np.full(count, -1, dtype=np.int64)
+    place[coupled] = np.arange(coupled.size)
+    row, column = place[np.repeat(np.arange(count), np.diff(matrix.indptr))], place[matrix.indices]
+    inside = (row >= 0) & (column >= 0) & (matrix.data != 0.0)
+    return row[inside], column[inside], matrix.data[inside]
 
 
 def prices(opening: Floats, log_drop: Floats) -> Floats:

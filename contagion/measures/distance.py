@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from contagion.errors import InputError
+from contagion import schema
+from contagion.errors import numbers, texts
 from contagion.holdings import sums
-from contagion.kernels.inputs import Bools, Floats, Ints, sum_by
+from contagion.kernels.inputs import Bools, Floats, Ints, ratio, sum_by
 from contagion.measures.margin import LIQUIDATION, level, worth
 from contagion.measures.standing import ALL, Standing, standing
 from contagion.solution import Solution
@@ -70,40 +71,44 @@ def debt_at_risk(
     >>> debt_at_risk(system, within=(0.14, 0.15)).loc["Lending pool", "debt"].to_dict()
     {0.14: 0.0, 0.15: 268928.0}
     """
-    falls = _falls(within)
-    if isinstance(steady, str):
-        raise InputError(f"debt_at_risk: steady is {steady!r}; give a tuple of kinds of assets, as ({steady!r},)")
-    at = standing(subject, opening, "debt_at_risk")
-    known = at.kept > 0.0
-    margin = at.surplus(level(at.inputs, LIQUIDATION))
-    loss = at.kept * sums(worth(at.inputs, at.labels, LIQUIDATION, _falling(at, tuple(steady))), 1)
+    problems = numbers("within", within, lambda fall: 0.0 <= fall <= 1.0, "falls as shares between 0 and 1")
+    at = standing(subject, opening, "debt_at_risk", problems + _unknown(steady))
+    falls = sorted({float(fall) for fall in within})
     debt, gross = at.debt(), at.gross()
     platforms, member = np.unique(at.inputs.accounts.platform, return_inverse=True)
     all_debt, all_gross = (_by_platform(member, values, platforms.size) for values in (debt, gross))
     parts = []
-    for fall in falls:
-        hit: Bools = known & ((margin < 0.0) | (margin - fall * loss < 0.0))
+    for hit in _hit(at, falls, tuple(steady)):
         count, owed, held = (
-            _by_platform(member, values * hit, platforms.size) for values in (np.ones(debt.size), debt, gross)
+            _by_platform(member, np.where(hit, values, 0.0), platforms.size)
+            for values in (np.ones(debt.size), debt, gross)
         )
         columns = {"accounts": count.astype(np.int64), "debt": owed, "gross_assets": held}
-        parts.append(
-            pd.DataFrame(columns).assign(debt_share=_share(owed, all_debt), gross_share=_share(held, all_gross))
-        )
+        parts.append(pd.DataFrame(columns).assign(debt_share=ratio(owed, all_debt), gross_share=ratio(held, all_gross)))
     names = [*at.labels.nodes.take(platforms), ALL]
     order = [part.iloc[[row]] for row in range(len(names)) for part in parts]
     index = pd.MultiIndex.from_product([names, falls], names=["platform", "within"])
     return pd.concat(order).set_axis(index)
 
 
-def _falls(within: Sequence[float]) -> list[float]:
-    try:
-        falls = sorted({float(fall) for fall in within})
-    except (TypeError, ValueError):
-        falls = []
-    if not falls or not 0.0 <= falls[0] <= falls[-1] <= 1.0:
-        raise InputError(f"debt_at_risk: within is {within!r}; give falls as shares between 0 and 1")
-    return falls
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
+def _hit(at: Standing, falls: Sequence[float], steady: tuple[str, ...]) -> list[Bools]:
+    """Return for each fall which accounts (a,) would be liquidatable by then."""
+    known, margin = at.kept > 0.0, at.surplus(level(at.inputs, LIQUIDATION))
+    loss = at.kept * sums(worth(at.inputs, at.labels, LIQUIDATION, _falling(at, steady)), 1)
+    return [known & ((margin < 0.0) | (margin - fall * loss < 0.0)) for fall in falls]
+
+
+def _unknown(steady: Sequence[str]) -> list[str]:
+    """Return the problems of what should be kinds of assets."""
+    problems, kinds = texts("steady", steady, "kinds of assets"), schema.columns("assets")["kind"].choices
+    if problems:
+        return problems
+    return [
+        f"steady: {kind!r} is not a kind of asset{schema.near_misses(kind, kinds)}; give some of {', '.join(kinds)}"
+        for kind in steady
+        if kind not in kinds
+    ]
 
 
 def _falling(at: Standing, steady: tuple[str, ...]) -> Floats:
@@ -117,8 +122,3 @@ def _by_platform(member: Ints, values: Floats, size: int) -> Floats:
     """Return sums by platform, and the sum of all as the last."""
     found = sum_by(member, values, size)
     return np.append(found, found.sum())
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.full(part.size, np.nan), where=whole > 0.0)
-    return share

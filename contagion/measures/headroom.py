@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from contagion import holdings
-from contagion.errors import InputError
 from contagion.kernels.inputs import NO_CALL, Bools, Floats, Ints
 from contagion.measures.margin import CALL, STOP_LOSS, TRIGGERS, level, worth
 from contagion.measures.standing import Standing, standing
@@ -84,9 +83,8 @@ def headroom(subject: System | Solution, opening: bool = True, by: By = "market"
     >>> headroom(system)["rise"].round(4).to_dict()
     {'Lending pool:USDe': inf, 'Lending pool:USDT': 0.1661}
     """
-    if by not in ("market", "asset", "group"):
-        raise InputError(f"headroom: by is {by!r}; give 'market', 'asset' or 'group'", "headroom")
-    at = standing(subject, opening, "headroom")
+    known = by in ("market", "asset", "group") if isinstance(by, str) else False
+    at = standing(subject, opening, "headroom", [] if known else [f"by is {by!r}; give 'market', 'asset' or 'group'"])
     moves = _moves(at, by)
     found = _distances(at, moves)
     moved = at.labels.assets if by == "asset" else at.labels.markets
@@ -121,6 +119,7 @@ def _moves(at: Standing, by: str) -> sparse.csr_array:
     return together
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def _distances(at: Standing, moves: sparse.csr_array) -> Distances:
     """Return the distances of all accounts that still hold anything."""
     given = at.inputs.accounts
@@ -152,6 +151,7 @@ def _reach(margin: Floats, value: Floats, account: Ints, move: Ints, trigger: in
     return Distances(account, move, np.full(account.size, trigger, dtype=np.int64), fall, rise)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def _table(at: Standing, found: Distances, moved: pd.Index[str], key: Ints, names: pd.Index[str]) -> pd.DataFrame:
     """Return the first to be touched in each class of entries, by a fall and by a rise."""
     held = holdings.ASSETS
@@ -177,7 +177,8 @@ def _table(at: Standing, found: Distances, moved: pd.Index[str], key: Ints, name
 def _first(key: Ints, distance: Floats, size: int) -> tuple[Floats, Ints]:
     """Return the smallest distance in each class, and the first entry that has it, -1 if none is finite."""
     nearest = np.full(size, np.inf)
-    np.minimum.at(nearest, key, distance)
+    with np.errstate(invalid="ignore"):  # a price beyond all numbers is no distance from anything
+        np.minimum.at(nearest, key, distance)
     hit = np.flatnonzero((distance == nearest[key]) & np.isfinite(distance))[::-1]
     place = np.full(size, -1, dtype=np.int64)
     place[key[hit]] = hit  # the last one written is the first in order

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from contagion.errors import InputError
-from contagion.kernels.inputs import sum_by
+from contagion.errors import numbers
+from contagion.kernels.inputs import ratio, sum_by
 from contagion.measures.standing import Standing, standing
 from contagion.solution import Solution
 from contagion.system import System
@@ -52,8 +52,10 @@ def leverage_distribution(subject: System | Solution, bins: Sequence[float] | No
     >>> leverage_distribution(system).loc["3–5", ["accounts", "gross_assets", "equity"]].to_dict()
     {'accounts': 1.0, 'gross_assets': 368928.0, 'equity': 100000.0}
     """
-    edges = _edges(BINS if bins is None else bins)
-    frame = _classes(standing(subject, True, "leverage_distribution"), edges)
+    given = BINS if bins is None else bins
+    at = standing(subject, True, "leverage_distribution", _problems(given))
+    edges = [0.0] + [float(edge) for edge in given if edge > 0.0]
+    frame = _classes(at, edges)
     if isinstance(subject, System):
         return frame
     after = _classes(standing(subject, False, "leverage_distribution"), edges)
@@ -61,22 +63,16 @@ def leverage_distribution(subject: System | Solution, bins: Sequence[float] | No
     return both[[f"{name}_{when}" for name in frame.columns for when in ("before", "after")]]
 
 
-def _edges(bins: Sequence[float]) -> list[float]:
-    try:
-        edges = [float(edge) for edge in bins]
-    except (TypeError, ValueError):
-        edges = []
-    rising = all(low < high for low, high in pairwise(edges))
-    if not edges or not rising or not 0.0 <= edges[0] <= edges[-1] < np.inf:
-        raise InputError(f"leverage_distribution: bins is {bins!r}; give finite numbers that rise from 0 or more")
-    return edges if edges[0] == 0.0 else [0.0, *edges]
+def _problems(bins: Sequence[float]) -> list[str]:
+    problems = numbers("bins", bins, lambda edge: edge >= 0.0, "finite numbers of 0 or more")
+    if not problems and not all(low < high for low, high in pairwise(bins)):
+        problems.append(f"bins is {bins!r}; give numbers that rise")
+    return problems
 
 
 def _classes(at: Standing, edges: list[float]) -> pd.DataFrame:
     gross, debt, equity = at.gross(), at.debt(), at.equity()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        leverage = gross / equity
-    place = np.searchsorted(edges, leverage, side="right") - 1
+    place = np.searchsorted(edges, ratio(gross, equity), side="right") - 1
     place = np.where(gross > 0.0, np.where(equity > 0.0, place, len(edges)), len(edges) + 1)
     names = [f"{low:g}–{high:g}" for low, high in pairwise(edges)]
     names += [f"{edges[-1]:g} or more", "no equity", "no assets"]

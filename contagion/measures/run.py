@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from contagion import channels, holdings
-from contagion.errors import InputError
+from contagion.errors import is_number
 from contagion.holdings import Groups, net_units
-from contagion.kernels.inputs import Floats, Ints, Markets, sum_by
+from contagion.kernels.inputs import Floats, Ints, Markets, ratio, sum_by
 from contagion.measures.standing import Standing, standing
 from contagion.solution import Solution
 from contagion.system import System
@@ -75,9 +75,9 @@ def run_coverage(subject: System | Solution, opening: bool = True, fall: float =
     >>> run_coverage(system)[["sold", "coverage", "drop"]].iloc[0].to_dict()
     {'sold': 368928.0, 'coverage': inf, 'drop': 0.0}
     """
-    if not isinstance(fall, float | int) or not 0.0 < fall < 1.0:
-        raise InputError(f"run_coverage: fall is {fall!r}; give a share between 0 and 1, exclusive", "run_coverage")
-    at = standing(subject, opening, "run_coverage")
+    fits = is_number(fall) and 0.0 < fall < 1.0
+    problems = [] if fits else [f"fall is {fall!r}; give a share between 0 and 1, exclusive"]
+    at = standing(subject, opening, "run_coverage", problems)
     grouped = holdings.groups(at.system, at.inputs, at.labels)
     units = holdings.scaled(net_units(at.inputs.positions), at.kept, at.inputs.markets.price)
     group, market, sold = holdings.entries(grouped.rows(units))
@@ -145,7 +145,7 @@ def _table(at: Standing, sales: Sales, names: pd.Index[str]) -> pd.DataFrame:
     worst[sales.group[order]] = order  # the last one written is covered least
     sells = worst >= 0
     sold, depth = (sum_by(sales.group, values, size) for values in (sales.usd, sales.taken))
-    columns = {"sold": sold, "depth": depth, "coverage": _share(depth, sold)}
+    columns = {"sold": sold, "depth": depth, "coverage": ratio(depth, sold, empty=np.inf)}
     market = np.full(size, "", dtype=object)
     market[sells] = at.labels.markets.to_numpy(dtype=object)[sales.market[worst[sells]]]
     frame = pd.DataFrame(columns, index=pd.Index(names, name="group", dtype="str"))
@@ -160,8 +160,3 @@ def _table(at: Standing, sales: Sales, names: pd.Index[str]) -> pd.DataFrame:
         column[sells] = values[worst[sells]]
         frame[name] = column
     return frame
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.full(part.size, np.inf), where=whole > 0.0)
-    return share

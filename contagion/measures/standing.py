@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from contagion.arrays import Labels, lower
-from contagion.errors import InputError
+from contagion.errors import instance, refuse
 from contagion.kernels import Inputs
 from contagion.kernels.accounts import Lines, surplus
 from contagion.kernels.inputs import Floats
@@ -22,6 +23,8 @@ __all__ = ["ALL", "Standing", "standing"]
 
 ALL = "all platforms"
 """Name of the row that sums up a table by platform."""
+
+_UNBOUNDED = np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 
 
 class Standing(NamedTuple):
@@ -41,27 +44,32 @@ class Standing(NamedTuple):
     opening_equity: Floats  # (a,)
     withdrawn: Floats  # (j,) share of each quote that is gone
 
+    @_UNBOUNDED
     def surplus(self, level: Floats) -> Floats:
         """Return S (a,) of the remaining accounts over a level (a,)."""
         at = self.lines
         whole = surplus(self.inputs.accounts.margin_rule, at.weighted, at.debt, at.maintenance, level)
         return self.kept * whole + self.moved
 
+    @_UNBOUNDED
     def equity(self) -> Floats:
         """Return the marked equity (a,) of the remaining accounts, negative where they owe more than they hold."""
         left: Floats = self.kept * self.lines.equity + self.moved
         return np.where(self.kept > 0.0, left, np.maximum(left, 0.0))  # a closed account's deficit is the platform's
 
+    @_UNBOUNDED
     def cash(self) -> Floats:
         """Return the cash (a,) of the remaining accounts, negative where it is a dollar debt."""
         left: Floats = self.kept * self.inputs.accounts.cash + self.moved
         return np.where(self.kept > 0.0, left, np.maximum(left, 0.0))
 
+    @_UNBOUNDED
     def gross(self) -> Floats:
         """Return the gross assets (a,) of the remaining accounts: collateral, perp notional, cash and claims."""
         opening = np.maximum(self.inputs.accounts.cash, 0.0)
         return self.kept * (self.lines.gross - opening) + np.maximum(self.cash(), 0.0)
 
+    @_UNBOUNDED
     def debt(self) -> Floats:
         """Return the debt (a,) of the remaining accounts at oracle prices."""
         opening = np.maximum(-self.inputs.accounts.cash, 0.0)
@@ -74,20 +82,22 @@ class Standing(NamedTuple):
         return price
 
 
-def standing(subject: System | Solution, opening: bool, asked_by: str) -> Standing:
+def standing(subject: System | Solution, opening: bool, asked_by: str, problems: Sequence[str] = ()) -> Standing:
     """Return where the accounts of a system, or of a solution, stand; the system is checked first.
 
     Raises
     ------
     InputError
-        If the subject is neither, the system is not valid, or the end of a system is asked for.
+        If the subject is neither, the end of a system is asked for, there are ``problems`` with other arguments (all
+        are listed together), or the system is not valid.
     """
+    found = instance("subject", subject, (System, Solution), "a System or a Solution")
+    found += instance("opening", opening, (bool, np.bool_), "True for the opening, or False for the end")
+    if isinstance(subject, System) and isinstance(opening, bool | np.bool_) and not opening:
+        found.append("a System has only an opening; solve it, and give the Solution")
+    refuse([*found, *problems], asked_by)
     if isinstance(subject, Solution):
         return _opening(subject.system, subject.parts.inputs, subject.parts.labels) if opening else _end(subject)
-    if not isinstance(subject, System):
-        raise InputError(f"{asked_by}: got a {type(subject).__name__}; give a System or a Solution", asked_by)
-    if not opening:
-        raise InputError(f"{asked_by}: a System has only an opening; solve it, and give the Solution", asked_by)
     validate(subject)
     inputs, labels = lower(subject, Scenario())
     return _opening(subject, inputs, labels)
@@ -100,7 +110,7 @@ def _opening(system: System, inputs: Inputs, labels: Labels) -> Standing:
     return Standing(system, inputs, labels, price, np.ones(size), none, at, at.equity, np.zeros(quotes))
 
 
-@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
+@_UNBOUNDED
 def _end(solution: Solution) -> Standing:
     parts = solution.parts
     outcome, state = parts.outcome, parts.run.state

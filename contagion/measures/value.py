@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from contagion.kernels.inputs import COLLATERAL, DEBT, Bools, Floats, sum_by
+from contagion.kernels.inputs import COLLATERAL, DEBT, Bools, Floats, ratio, sum_by
 from contagion.measures.standing import ALL, Standing, standing
 from contagion.solution import Solution
 from contagion.system import System
@@ -67,6 +67,19 @@ def value_locked(subject: System | Solution, opening: bool = True) -> pd.DataFra
      'multiple': 3.69}
     """
     at = standing(subject, opening, "value_locked")
+    platforms, member = np.unique(at.inputs.accounts.platform, return_inverse=True)
+    frame = pd.DataFrame(
+        {name: _with_total(sum_by(member, values, platforms.size)) for name, values in _by_account(at).items()},
+        index=pd.Index([*at.labels.nodes.take(platforms), ALL], name="platform", dtype="str"),
+    )
+    tvl, value = frame["tvl"].to_numpy(), frame["value"].to_numpy()
+    empty = np.where(tvl > 0.0, np.inf, np.nan)
+    return frame.assign(multiple=ratio(tvl, value, empty))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
+def _by_account(at: Standing) -> dict[str, Floats]:
+    """Return the columns in USD, by account (a,)."""
     positions, cash = at.inputs.positions, at.cash()
     price, claim = at.value(), _is_claim(at)
     owned, owed = positions.side == COLLATERAL, positions.side == DEBT
@@ -74,23 +87,13 @@ def value_locked(subject: System | Solution, opening: bool = True) -> pd.DataFra
     plain = at.kept * (positions.quantity @ (price * (owned & ~claim))) + np.maximum(cash, 0.0)
     debt = at.kept * (positions.quantity @ (price * owed)) + np.maximum(-cash, 0.0)
     looped = np.minimum(debt, plain)
-    platforms, member = np.unique(at.inputs.accounts.platform, return_inverse=True)
-    frame = pd.DataFrame(
-        {
-            name: _with_total(sum_by(member, values, platforms.size))
-            for name, values in (
-                ("tvl", derivative + plain),
-                ("debt", debt),
-                ("derivative", derivative),
-                ("borrowed_and_redeposited", looped),
-                ("value", plain - looped),
-            )
-        },
-        index=pd.Index([*at.labels.nodes.take(platforms), ALL], name="platform", dtype="str"),
-    )
-    tvl, value = frame["tvl"].to_numpy(), frame["value"].to_numpy()
-    empty = np.where(tvl > 0.0, np.inf, np.nan)
-    return frame.assign(multiple=np.divide(tvl, value, out=empty, where=value > 0.0))
+    return {
+        "tvl": derivative + plain,
+        "debt": debt,
+        "derivative": derivative,
+        "borrowed_and_redeposited": looped,
+        "value": plain - looped,
+    }
 
 
 def _with_total(values: Floats) -> Floats:

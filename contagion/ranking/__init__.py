@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from contagion import holdings
-from contagion.errors import InputError
+from contagion.errors import instance, refuse
 from contagion.measures import headroom
 from contagion.ranking import rows
-from contagion.ranking.attributed import COLUMNS, attributed, measures, sources
+from contagion.ranking.attributed import COLUMNS, attributed, passing, sources
 from contagion.ranking.blame import blame, harm
 from contagion.ranking.crossing import cross_domain
+from contagion.ranking.resolved import resolved, unknown
 from contagion.solution import Solution
 
 __all__ = ["rank"]
 
 
-def rank(solution: Solution) -> pd.DataFrame:
+def rank(solution: Solution, measures: Sequence[str] | None = None, progress: bool = False) -> pd.DataFrame:
     """Return nodes, markets and account groups in the order of the loss that passes through them, and its sources.
 
     Parameters
     ----------
     solution : Solution
         A solved scenario.
+    measures : sequence of {"avoided_if_immune", "impact_if_failed"}, optional
+        Measures to add that take a solve for each entity: seconds, or minutes for thousands of groups. By default none.
+    progress : bool
+        Whether to show the progress of these on stderr.
 
     Returns
     -------
@@ -48,6 +55,10 @@ def rank(solution: Solution) -> pd.DataFrame:
         headroom                How far may its price fall alone, from the opening, before somebody must act (market);
                                 how far some price, before an account of the group must? Share of the price; infinite
                                 if no fall does it. Not a distance to a joint fall of several prices.
+        avoided_if_immune       On request: how much smaller would the loss have been had it passed nothing on? 0 for
+                                what was not touched. See `contagion.avoided_if_immune`.
+        impact_if_failed        On request: what would its failure cost the system if nothing else happened, whatever
+                                the scenario? *node*, *group*. See `contagion.impact_if_failed`.
         loss_passed_on          What did others lose through it? *node*: haircut × liabilities, and loss beyond
                                 them. *market*: h(m, drop_sales + drop_depth). *group*: its share of the selling
                                 pressure and of the depth withdrawn in each market, times what those took from
@@ -76,7 +87,10 @@ def rank(solution: Solution) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it is not a Solution.
+        If an argument is not one of those above, or ``avoided_if_immune`` is asked of a solution that has not
+        converged; the message lists every problem.
+    NotConverged
+        If ``impact_if_failed`` is asked for, and the opening itself has no fixed point within 20,000 rounds.
 
     Notes
     -----
@@ -91,9 +105,18 @@ def rank(solution: Solution) -> pd.DataFrame:
     >>> ranked = rank(ct.solve(*generate.system(accounts=1000)))
     >>> ranked.columns[0], ranked.index[0], bool(ranked["throughput"].dropna().is_monotonic_decreasing)
     ('rank', 'trader @ exchange1', True)
+
+    Had the loop's sales not moved the price, the loss would have been smaller by what it avoids as if immune:
+
+    >>> system, scenarios = ct.datasets.load("loop_lending")
+    >>> solution = ct.solve(system, scenarios["thin_exit"])
+    >>> avoided = rank(solution, ["avoided_if_immune"])["avoided_if_immune"]["loop @ Lending pool"]
+    >>> bool(avoided == ct.avoided_if_immune(solution)["avoided_if_immune"]["loop @ Lending pool"] > 0.0)
+    True
     """
-    if not isinstance(solution, Solution):
-        raise InputError(f"solution is a {type(solution).__name__}; give a Solution (solve returns one)", "rank")
+    asked = () if measures is None else measures
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    refuse(problems + unknown(asked, solution), "rank")
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
     traded = rows.sold(parts, grouped)
@@ -107,19 +130,25 @@ def rank(solution: Solution) -> pd.DataFrame:
             rows.groups(parts, grouped, traded, blamed, of_groups),
         ]
     )
-    return _ranked(_explained(solution, table))
+    keys = pd.MultiIndex.from_arrays([table["type"], table.index])
+    return _ranked(_explained(solution, table, resolved(solution, asked, keys, progress)))
 
 
-def _explained(solution: Solution, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with what the attribution says, and sources below it; NaN where there is no attribution."""
+def _explained(solution: Solution, table: pd.DataFrame, more: dict[str, pd.Series]) -> pd.DataFrame:
+    """Return the table with what the attribution and more solves say, and sources below it.
+
+    NaN where there is no attribution.
+    """
     found = attributed(solution)
     keys = pd.MultiIndex.from_arrays([table["type"], table.index])
-    exact = None if found is None else measures(found)  # the rows of the table are in this order too
+    exact = None if found is None else passing(found)  # the rows of the table are in this order too
     for place, name in enumerate(COLUMNS, start=1):
         table.insert(place, name, np.nan if exact is None else exact[name].to_numpy())
     table.insert(len(COLUMNS) + 1, "caused", np.nan)
     near = {"market": headroom(solution)["drop"], "group": headroom(solution, by="group")["drop"]}
     table.insert(len(COLUMNS) + 2, "headroom", pd.concat(near).reindex(keys).to_numpy())
+    for place, (name, values) in enumerate(more.items(), start=len(COLUMNS) + 3):
+        table.insert(place, name, values.to_numpy(dtype=np.float64))
     if found is None:
         return table
     return pd.concat([table, sources(found).reindex(columns=table.columns).astype(table.dtypes.to_dict())])

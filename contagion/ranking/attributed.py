@@ -12,7 +12,7 @@ from contagion.attribution.path_tables import chain_of
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.solution import Solution
 
-__all__ = ["COLUMNS", "attributed", "measures", "sources"]
+__all__ = ["COLUMNS", "attributed", "passing", "sources"]
 
 COLUMNS = ("throughput", "throughput_share", "passing_share", "amplification", "cross_domain_throughput")
 """Measures of entities that a loss passes."""
@@ -24,7 +24,7 @@ def attributed(solution: Solution) -> Attribution | None:
     return attribute(solution) if np.isfinite(average).all() else None
 
 
-def measures(found: Attribution) -> pd.DataFrame:
+def passing(found: Attribution) -> pd.DataFrame:
     """Return `COLUMNS` of nodes, markets and groups, in this order and each in that of its labels."""
     which = found.entities()
     chain, total = chain_of(found, which), found.total or 1.0

@@ -11,7 +11,7 @@ import pandas as pd
 from contagion import holdings
 from contagion.frames import Parts
 from contagion.holdings import gathered, positive, scaled, sums
-from contagion.kernels.inputs import Floats, Ints, Markets, sum_by
+from contagion.kernels.inputs import Floats, Ints, Markets, ratio, sum_by
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -41,6 +41,7 @@ class Blame(NamedTuple):
     node_market: Ints  # (n,)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def harm(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> Harm:
     """Return how far sales and lost depth moved each price, and who stood on the losing side."""
     listed = markets.reindex(parts.labels.markets)
@@ -51,6 +52,7 @@ def harm(parts: Parts, grouped: holdings.Groups, markets: pd.DataFrame) -> Harm:
     return Harm(side, by_sales, by_depth, sums(exposed, 0), exposed)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def blame(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Blame:
     """Return the price damage of every group: its shares of pressure and lost depth, times what these did."""
     count, nodes = len(grouped.names), len(parts.labels.nodes)
@@ -78,9 +80,9 @@ def _price_shares(parts: Parts, grouped: holdings.Groups, harmed: Harm) -> Itera
     left, lost = _depth_gone(parts, grouped)
     for first in range(0, len(grouped.names), _BLOCK):
         rows = slice(first, first + _BLOCK)
-        share = _ratio(left[rows].toarray(), lost) * harmed.by_depth
+        share = ratio(left[rows].toarray(), lost, empty=0.0) * harmed.by_depth
         for side, flow, total in zip(sides, flows, totals, strict=True):
-            share += _ratio(spread(flow[rows].toarray()), total) * harmed.by_sales * (harmed.side == side)
+            share += ratio(spread(flow[rows].toarray()), total, empty=0.0) * harmed.by_sales * (harmed.side == side)
         yield rows, share
 
 
@@ -103,10 +105,6 @@ def _depth_gone(parts: Parts, grouped: holdings.Groups) -> tuple[sparse.csr_arra
     return left, lost
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros_like(part), where=np.broadcast_to(whole > 0.0, part.shape))
-
-
 def _spread(markets: Markets, depth: Floats) -> Callable[[Floats], Floats]:
     """Return the function from sales (b, m) to the pressure (b, m) they make, x = (diag(D) + L)^-1 Q.
 
@@ -125,7 +123,7 @@ def _spread(markets: Markets, depth: Floats) -> Callable[[Floats], Floats]:
     factor = linalg.splu(matrix.tocsc()) if coupled.size else None
 
     def pressure(sold: Floats) -> Floats:
-        x = np.divide(sold, depth, out=np.zeros_like(sold), where=np.broadcast_to(depth > 0.0, sold.shape))
+        x = ratio(sold, depth, empty=0.0)
         if void.size:
             x[:, void] = np.asarray(sold @ inside)[:, component[void]]
         if factor is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 from contagion import holdings
 from contagion.frames import Parts
 from contagion.holdings import positive, scaled, sums
-from contagion.kernels.inputs import Floats, Ints, sum_by
+from contagion.kernels.inputs import Floats, Ints, ratio, sum_by
 from contagion.kernels.rounds import start
 from contagion.ranking.blame import Blame, Harm
 from contagion.solution import Solution
@@ -36,6 +36,7 @@ def sold(parts: Parts, grouped: holdings.Groups) -> Sold:
     return Sold(grouped.rows(held), grouped.rows(scaled(held, parts.run.state.liquidated)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def nodes(solution: Solution, grouped: holdings.Groups, traded: Sold, blamed: Blame, abroad: Floats) -> pd.DataFrame:
     """Return the rows of nodes."""
     parts = solution.parts
@@ -52,7 +53,7 @@ def nodes(solution: Solution, grouped: holdings.Groups, traded: Sold, blamed: Bl
         "usd_sold": usd,
         "price_drop_caused": blamed.node_drop,
         "hardest_hit": _named(parts.labels.markets, blamed.node_market, blamed.node_drop),
-        "share_liquidated": _share(usd, held),
+        "share_liquidated": ratio(usd, held),
         **_leverage(parts, given.platform, size),
         "cross_domain_exposure": abroad,
         "first_round": _first_sale(parts, given.platform, size),
@@ -60,6 +61,7 @@ def nodes(solution: Solution, grouped: holdings.Groups, traded: Sold, blamed: Bl
     return _frame(parts.labels.nodes, "node", columns)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def markets(solution: Solution, traded: Sold, harmed: Harm, abroad: Floats) -> pd.DataFrame:
     """Return the rows of markets."""
     parts = solution.parts
@@ -76,7 +78,7 @@ def markets(solution: Solution, traded: Sold, harmed: Harm, abroad: Floats) -> p
         "usd_sold": usd,
         "price_drop_caused": drop,
         "hardest_hit": _named(parts.labels.markets, np.arange(drop.size), drop),
-        "share_liquidated": _share(usd, sums(traded.held, 0)),
+        "share_liquidated": ratio(usd, sums(traded.held, 0)),
         "leverage_before": np.nan,
         "leverage_after": np.nan,
         "cross_domain_exposure": abroad,
@@ -85,6 +87,7 @@ def markets(solution: Solution, traded: Sold, harmed: Harm, abroad: Floats) -> p
     return _frame(parts.labels.markets, "market", columns)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def groups(parts: Parts, grouped: holdings.Groups, traded: Sold, blamed: Blame, abroad: Floats) -> pd.DataFrame:
     """Return the rows of account groups."""
     lost, usd = parts.outcome.losses, sums(traded.usd, 1)
@@ -97,7 +100,7 @@ def groups(parts: Parts, grouped: holdings.Groups, traded: Sold, blamed: Blame, 
         "usd_sold": usd,
         "price_drop_caused": blamed.drop,
         "hardest_hit": _named(parts.labels.markets, blamed.market, blamed.drop),
-        "share_liquidated": _share(usd, sums(traded.held, 1)),
+        "share_liquidated": ratio(usd, sums(traded.held, 1)),
         **_leverage(parts, grouped.member, len(grouped.names)),
         "cross_domain_exposure": abroad,
         "first_round": _first_sale(parts, grouped.member, len(grouped.names)),
@@ -125,11 +128,6 @@ def _named(names: pd.Index[str], at: Ints, drop: Floats) -> list[str]:
     return [str(names[place]) if fall > 0.0 else "" for place, fall in zip(at, drop, strict=True)]
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.full(part.size, np.nan), where=whole > 0.0)
-    return share
-
-
 def _leverage(parts: Parts, member: Ints, size: int) -> dict[str, Floats]:
     """Return gross assets over the equity of accounts that have any, before and after.
 
@@ -139,7 +137,7 @@ def _leverage(parts: Parts, member: Ints, size: int) -> dict[str, Floats]:
     for when, at in (("before", parts.outcome.opening), ("after", parts.outcome.terminal)):
         gross, equity = sum_by(member, at.gross, size), sum_by(member, np.maximum(at.equity, 0.0), size)
         empty = np.where(gross > 0.0, np.inf, np.nan)
-        columns[f"leverage_{when}"] = np.divide(gross, equity, out=empty, where=equity > 0.0)
+        columns[f"leverage_{when}"] = ratio(gross, equity, empty)
     return columns
 
 

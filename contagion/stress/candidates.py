@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from contagion import holdings, schema
-from contagion.errors import InputError
+from contagion.errors import refuse, texts
 from contagion.frames import Parts
 from contagion.kernels.inputs import Bools
 
@@ -42,7 +42,7 @@ class Candidates(NamedTuple):
         listed = {"node": self.nodes, "market": self.markets, "group": self.grouped.names}
         return [Candidate(kind, str(name), number) for kind in types for number, name in enumerate(listed[kind])]
 
-    def named(self, names: object, types: Sequence[str], subject: str) -> list[Candidate]:
+    def named(self, names: Sequence[str], types: Sequence[str], subject: str) -> list[Candidate]:
         """Return the entities that bear the names.
 
         Raises
@@ -50,22 +50,18 @@ class Candidates(NamedTuple):
         InputError
             If names are not a list of text, or unknown; every problem is listed.
         """
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise InputError(f"names is {names!r}; give a list of names, or None for all", subject)
-        everybody = self.all(types)
-        by_name: dict[object, list[Candidate]] = {}
-        for candidate in everybody:
+        refuse(texts("names", names), subject)
+        by_name: dict[str, list[Candidate]] = {}
+        for candidate in self.all(types):
             by_name.setdefault(candidate.name, []).append(candidate)
         wanted = list(dict.fromkeys(names))
         what = " or ".join(["node", "market", "account group"] if "market" in types else ["node", "account group"])
         problems = [
-            f"names: {name!r} is not a {what}{schema.near_misses(str(name), map(str, by_name))}; "
-            'groups are written "group @ platform"'
+            f'names: {name!r} is not a {what}{schema.near_misses(name, by_name)}; groups are written "group @ platform"'
             for name in wanted
             if name not in by_name
         ]
-        if problems:
-            raise InputError(problems, subject)
+        refuse(problems, subject)
         return [candidate for name in wanted for candidate in by_name[name]]
 
     def accounts(self, candidate: Candidate) -> Bools:

@@ -11,14 +11,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from contagion import schema
-from contagion.errors import InputError
+from contagion.errors import instance, numbers, refuse
 from contagion.kernels import Inputs
 from contagion.kernels.inputs import Floats
 from contagion.kernels.rounds import opening_lines, start, step
 from contagion.scenario import Scenario
 from contagion.solve import solve
 from contagion.stress.order import keeps_order
-from contagion.stress.runs import Book, is_finite, under
+from contagion.stress.runs import Book, under
 from contagion.system import System
 
 __all__ = ["collateral_curve"]
@@ -75,20 +75,12 @@ def collateral_curve(
 
     Examples
     --------
-    10 A against a debt of 7.6 are closed in full once 8 × price < 7.6, when A is down by more than 5 %:
+    The loop is liquidatable below 0.8576, in markets so deep that nothing feeds back:
 
-    >>> import pandas as pd
     >>> import contagion as ct
-    >>> system = ct.System(
-    ...     nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
-    ...     assets=pd.DataFrame({"asset": ["A"]}),
-    ...     markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 2.0}),
-    ...     terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8}),
-    ...     accounts=pd.DataFrame({"account": ["a"], "platform": "x", "cash": -7.6}),
-    ...     positions=pd.DataFrame({"account": ["a"], "asset": "A", "quantity": 10.0}),
-    ... )
-    >>> collateral_curve(system, "A", [0.0, 0.04, 0.06])["with_feedback"].tolist()
-    [0.0, 0.0, 10.0]
+    >>> system, _ = ct.datasets.load("loop_lending")
+    >>> collateral_curve(system, "USDe", [0.1, 0.14, 0.15])["with_feedback"].round().tolist()
+    [0.0, 0.0, 18647.0]
     """
     steps = np.linspace(0.0, 0.9, 46) if drops is None else drops
     _check(system, asset, steps, scenario)
@@ -121,22 +113,10 @@ def _fallen(system: System, background: Scenario, asset: str, drop: float) -> Sc
 
 
 def _check(system: object, asset: object, drops: object, scenario: object) -> None:
-    if not isinstance(system, System):
-        raise InputError(f"system is a {type(system).__name__}; give a System", "collateral_curve")
-    problems = []
-    if not (scenario is None or isinstance(scenario, Scenario)):
-        problems.append(f"scenario is a {type(scenario).__name__}; give a Scenario, or None for no background")
-    known = system.assets["asset"].tolist()
-    if asset not in known:
+    problems = instance("system", system, System, "a System")
+    problems += instance("scenario", scenario, (Scenario, type(None)), "a Scenario, or None for no background")
+    known = system.assets["asset"].tolist() if isinstance(system, System) else []
+    if asset not in known and isinstance(system, System):
         problems.append(f"asset {asset!r} is not in assets{schema.near_misses(str(asset), known)}; mend the name")
-    try:
-        given = np.asarray(drops, dtype=object)
-    except ValueError:
-        given = np.zeros((0, 0), dtype=object)
-    if given.ndim != 1 or not given.size:
-        problems.append(f"drops is {drops!r}; give a list of at least one number")
-    else:
-        wrong = [drop for drop in given.tolist() if not (is_finite(drop) and 0.0 <= drop < 1.0)]
-        problems += [f"drops holds {drop!r}; give numbers of at least 0 and below 1" for drop in wrong[:5]]
-    if problems:
-        raise InputError(problems, "collateral_curve")
+    problems += numbers("drops", drops, lambda drop: 0.0 <= drop < 1.0, "numbers of at least 0 and below 1")
+    refuse(problems, "collateral_curve")

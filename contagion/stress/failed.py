@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from contagion.errors import instance, refuse, texts
 from contagion.frames import Parts
 from contagion.kernels import Inputs, Outcome, State, settle
 from contagion.kernels.rounds import start
@@ -90,6 +91,9 @@ def impact_if_failed(
     bank             130.0   130.0
     fund             120.0   120.0
     """
+    problems = instance("system", system, System, "a System")
+    problems += instance("scenario", scenario, (Scenario, type(None)), "a Scenario, or None for no background")
+    refuse(problems + ([] if names is None else texts("names", names)), "impact_if_failed")
     parts = solve(system, scenario).parts
     candidates, book = Candidates.of(parts), Book.of(parts)
     listed = candidates.all(_TYPES) if names is None else candidates.named(names, _TYPES, "impact_if_failed")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from contagion.errors import InputError
+from contagion.errors import instance, refuse, texts
 from contagion.kernels import Inputs, State
 from contagion.kernels.inputs import Bools
 from contagion.kernels.rounds import Immune, opening_lines, start, step
@@ -30,8 +30,10 @@ def avoided_if_immune(solution: Solution, names: Sequence[str] | None = None, pr
     somebody outside the system stood in: *group*: its sales do not reach the markets and its quotes stay, while its
     own shares, losses and deficits follow the rules. *Node*: its claimants, and holders of tokens that it issued, lose
     nothing; what it loses beyond its buffer, up to its liabilities, falls on nobody in the system. *Market*: sales do
-    not move its price, as if it were infinitely deep. It does not say what would be lost if the entity did not exist,
-    and figures of several entities overlap: never add them up.
+    not move its price, as if it were infinitely deep, so that arbitrage carries the sales of linked markets to it too;
+    shocks, pegs and its issuer still do, and routes and oracle weights stay as they are (tables that said it to be that
+    deep would by default lean on it alone). It does not say what would be lost if the entity did not exist, and figures
+    of several entities overlap: never add them up.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def avoided_if_immune(solution: Solution, names: Sequence[str] | None = None, pr
     >>> bool((avoided["avoided_if_immune"] + avoided["loss"]).round(6).eq(round(solution.totals["loss"], 6)).all())
     True
     """
-    _check(solution)
+    _check(solution, names)
     parts = solution.parts
     candidates, book = Candidates.of(parts), Book.of(parts)
     everybody = candidates.all(_TYPES) if names is None else candidates.named(names, _TYPES, "avoided_if_immune")
@@ -95,11 +97,11 @@ def avoided_if_immune(solution: Solution, names: Sequence[str] | None = None, pr
     return table(found, _COLUMNS)
 
 
-def _check(solution: object) -> None:
-    if not isinstance(solution, Solution):
-        raise InputError(f"solution is a {type(solution).__name__}; give what `solve` returned", "avoided_if_immune")
-    if not solution.converged:
-        raise InputError("the solution has not converged; solve again with more rounds", "avoided_if_immune")
+def _check(solution: object, names: object) -> None:
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    if isinstance(solution, Solution) and not solution.converged:
+        problems.append("the solution has not converged; solve again with more rounds")
+    refuse(problems + ([] if names is None else texts("names", names)), "avoided_if_immune")
 
 
 class _Acting(NamedTuple):

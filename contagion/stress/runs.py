@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from contagion.kernels.rounds import Immune
 from contagion.scenario import Scenario
 from contagion.system import System
 
-__all__ = ["MAX_ROUNDS", "TOL", "Book", "Run", "is_finite", "under"]
+__all__ = ["MAX_ROUNDS", "TOL", "Book", "Run", "under"]
 
 TOL = 1e-12
 MAX_ROUNDS = 20_000
@@ -51,9 +50,16 @@ class Book(NamedTuple):
         """Return the USD, at opening prices, of collateral sold and perps closed."""
         return float((self.value * state.liquidated).sum())
 
-    def run(self, inputs: Inputs, tol: float = TOL, begin: State | None = None, immune: Immune | None = None) -> Run:
+    def run(
+        self,
+        inputs: Inputs,
+        tol: float = TOL,
+        begin: State | None = None,
+        immune: Immune | None = None,
+        max_rounds: int = MAX_ROUNDS,
+    ) -> Run:
         """Return where the rounds end, from zero or from a state, and what has been lost there."""
-        made = iterate(inputs, tol, MAX_ROUNDS, None, begin, immune)
+        made = iterate(inputs, tol, max_rounds, None, begin, immune)
         loss, sold = self.loss(inputs, made.state, immune), self.liquidated(made.state)
         return Run(made.state, loss, sold, len(made.records), made.converged)
 
@@ -81,8 +87,3 @@ def under(system: System, labels: Labels, inputs: Inputs, scenario: Scenario) ->
     return inputs._replace(
         markets=markets_of(system, markets, scenario, names), nodes=nodes_of(system, nodes, scenario, names)
     )
-
-
-def is_finite(value: Any) -> bool:
-    """Return whether an argument is a finite number, and not a truth value."""
-    return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)

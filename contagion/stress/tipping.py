@@ -12,18 +12,21 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from contagion.errors import InputError
+from contagion.errors import instance, is_number, refuse, whole
 from contagion.frozen import HandsOutCopies
 from contagion.kernels import State
 from contagion.scenario import Scenario
 from contagion.solve import solve
 from contagion.stress.order import grows_with_multiple, keeps_order
-from contagion.stress.runs import Book, is_finite, under
+from contagion.stress.runs import MAX_ROUNDS, Book, under
 from contagion.system import System
 
 __all__ = ["TippingPoint", "tipping_point"]
 
 _STEPS = 20
+
+_JUMP = 0.1
+"""Rise of the loss that counts as a jump, as a share of the loss of the scenario itself."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,30 +71,28 @@ class TippingPoint(HandsOutCopies):
 def tipping_point(
     system: System,
     scenario: Scenario,
-    low: float = 0.0,
-    high: float = 2.0,
+    between: tuple[float, float] = (0.0, 2.0),
     accuracy: float = 1e-3,
-    jump: float = 0.1,
+    max_rounds: int = MAX_ROUNDS,
     progress: bool = False,
 ) -> TippingPoint:
     """Return the smallest multiple of a scenario at which the loss jumps.
 
     How far is this scenario from one that feeds on itself? Multiples are those of `Scenario.scaled`: log drops of
-    shocks grow in proportion. A jump is a rise of the loss by at least ``jump`` times the loss of the scenario itself
-    within ``accuracy``; a loss that is merely steep, as many small accounts in a row make it, counts as a jump as well
-    if it is that steep.
+    shocks grow in proportion. A jump is a rise of the loss, within ``accuracy``, by at least a tenth of the loss of the
+    scenario itself (of the largest multiple, if 1 is not in ``between``, or nothing is lost at 1); a loss that is
+    merely steep, as many small accounts in a row make it, counts as a jump as well if it is that steep.
 
     Parameters
     ----------
     system, scenario : System, Scenario
         Tables and what is imposed on them; checked first.
-    low, high : float
+    between : (float, float)
         Multiples between which to look, 0 ≤ low < high.
     accuracy : float
         Largest width of the bracket around the jump.
-    jump : float
-        Share of the loss of the scenario itself (at ``high``, if 1 is not between ``low`` and ``high``, or nothing is
-        lost at 1).
+    max_rounds : int
+        Cap on the rounds of each solve; reaching it shows in the curve.
     progress : bool
         Whether to show progress on stderr.
 
@@ -135,7 +136,7 @@ def tipping_point(
     >>> point.below < 0.4868 < point.above
     True
     """
-    _check(scenario, low, high, accuracy, jump)
+    _check(system, scenario, between, accuracy, max_rounds)
     rows: list[_Row] = []
     with tqdm(desc="multiples", unit="", disable=not progress) as bar:
 
@@ -143,11 +144,12 @@ def tipping_point(
             rows.append(row)
             bar.update()
 
-        solved = _solver(system, scenario, float(high), report)
+        low, high = float(between[0]), float(between[1])
+        solved = _solver(system, scenario, high, report, max_rounds)
         points: list[_Point] = []
-        for multiple in _grid(float(low), float(high)):
+        for multiple in _grid(low, high):
             points.append(solved(multiple, points[-1].state if points else None))
-        usd = float(jump) * _reference(points)
+        usd = _JUMP * _reference(points)
         found = _leftmost(points, solved, usd, float(accuracy)) if usd > 0.0 else None
     below, above = found or (_NOWHERE, _NOWHERE)
     curve = pd.DataFrame(rows, columns=list(_Row._fields)).sort_values("multiple", ignore_index=True)
@@ -177,7 +179,9 @@ _Solver = Callable[[float, State | None], _Point]
 _NOWHERE = _Point(math.nan, math.nan, None)
 
 
-def _solver(system: System, scenario: Scenario, high: float, report: Callable[[_Row], object]) -> _Solver:
+def _solver(
+    system: System, scenario: Scenario, high: float, report: Callable[[_Row], object], max_rounds: int
+) -> _Solver:
     """Return what solves a multiple, given the state at a smaller one."""
     largest = scenario.scaled(high)
     parts = solve(system, largest, max_rounds=1, on_failure="return").parts  # one round: checks, and the arrays
@@ -186,7 +190,7 @@ def _solver(system: System, scenario: Scenario, high: float, report: Callable[[_
 
     def solved(multiple: float, milder: State | None) -> _Point:
         inputs = under(parts.system, parts.labels, parts.inputs, scenario.scaled(multiple))
-        run = book.run(inputs, begin=milder if warm else None)
+        run = book.run(inputs, begin=milder if warm else None, max_rounds=max_rounds)
         report(_Row(multiple, run.loss, run.liquidated, run.rounds, run.converged))
         return _Point(multiple, run.loss if math.isfinite(run.loss) else math.inf, run.state)
 
@@ -222,17 +226,15 @@ def _leftmost(points: Sequence[_Point], solved: _Solver, usd: float, accuracy: f
     return None
 
 
-def _check(scenario: object, low: object, high: object, accuracy: object, jump: object) -> None:
-    problems = []
-    if not isinstance(scenario, Scenario):
-        problems.append(f"scenario is a {type(scenario).__name__}; give the Scenario to multiply")
-    numbers = {"low": low, "high": high, "accuracy": accuracy, "jump": jump}
-    wrong = [name for name, value in numbers.items() if not is_finite(value)]
-    problems += [f"{name} is {numbers[name]!r}; give a finite number" for name in wrong]
-    if not {"low", "high"} & set(wrong) and not 0.0 <= low < high:  # type: ignore[operator]
-        problems.append(f"low is {low!r} and high is {high!r}; give 0 ≤ low < high")
-    for name, least in (("accuracy", "a positive width of the bracket"), ("jump", "a positive share of the loss")):
-        if name not in wrong and not numbers[name] > 0.0:  # type: ignore[operator]
-            problems.append(f"{name} is {numbers[name]!r}; give {least}")
-    if problems:
-        raise InputError(problems, "tipping_point")
+def _check(system: object, scenario: object, between: object, accuracy: object, max_rounds: object) -> None:
+    problems = instance("system", system, System, "a System")
+    problems += instance("scenario", scenario, Scenario, "the Scenario to multiply")
+    pair = tuple(between) if isinstance(between, tuple | list) else ()
+    if len(pair) != 2 or not all(map(is_number, pair)) or not 0.0 <= pair[0] < pair[1]:
+        problems.append(f"between is {between!r}; give two numbers (low, high), 0 ≤ low < high")
+    if not is_number(accuracy):
+        problems.append(f"accuracy is {accuracy!r}; give a finite number")
+    elif not accuracy > 0.0:
+        problems.append(f"accuracy is {accuracy!r}; give a positive width of the bracket")
+    problems += whole("max_rounds", max_rounds, 1)
+    refuse(problems, "tipping_point")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from contagion import holdings
-from contagion.errors import InputError
+from contagion.errors import instance, refuse, whole
 from contagion.frozen import HandsOutCopies
 from contagion.solution import Solution
 from contagion.timeline import tables
@@ -33,19 +33,20 @@ class Timeline(HandsOutCopies):
         equity (all accounts), deficit (so far), depth (of all markets where it is finite), largest_drop,
         lowest_market.
     markets : DataFrame
-        One row a round and market: round, market, price, drop, sold (so far, net of buying back, at opening prices),
-        depth (what is left).
+        One row a round and market, in the order of names: round, market, price, drop, sold (so far, net of buying
+        back, at opening prices), depth (what is left).
     platforms : DataFrame
         One row a round and node that holds accounts: round, platform, called, liquidated (accounts, new), sold (in
         the round), liquidated_usd (so far).
     triggers : DataFrame
         One row a round, account group and trigger. round; group ("whale @ Aave"); trigger: call, liquidation,
         stop_loss or funding (sold to answer the calls of others); accounts, new in the round; usd, what these sold in
-        it; market, whose fall weighed most in the margin that was lost ("claims on Bank" where a stop-loss fell for
-        claims, "opening" where accounts stood below their level from the start); drop of that market's price as the
-        accounts saw it; share of that market in all that hurt them, 0-1.
+        it; cause, what weighed most in the margin that was lost: market (a fall of its price), claims (a stop-loss fell
+        for the haircut of a node), opening (below their level from the start), missing if nothing was lost; market and
+        node that it was, each missing where the cause is another; drop of that market's price as the accounts saw it;
+        share of the cause in all that hurt them, 0-1.
     nodes : DataFrame
-        One row a round and node: round, node, loss (so far), haircut.
+        One row a round and node, in the order of names: round, node, loss (so far), haircut.
     """
 
     rounds: pd.DataFrame
@@ -66,8 +67,7 @@ class Timeline(HandsOutCopies):
 
         Rounds are chosen by the USD that accounts new to them sold, and by haircuts that begin in them.
         """
-        if not isinstance(lines, int) or lines < 2:
-            raise InputError(f"story: lines is {lines!r}; give a whole number of at least 2", "story")
+        refuse(whole("lines", lines, 2), "story")
         return "\n".join(story(self.rounds, self.triggers, self.nodes, lines))
 
 
@@ -108,8 +108,7 @@ def timeline(solution: Solution) -> Timeline:
     round 1: 1 account of loop @ Lending pool liquidated ($300k), mostly by Lending pool:USDe (−25%)
     end: 1 account liquidated ($300k) in 2 rounds, equity $100k → $7.8k
     """
-    if not isinstance(solution, Solution):
-        raise InputError(f"timeline: got a {type(solution).__name__}; give a Solution", "timeline")
+    refuse(instance("solution", solution, Solution, "a Solution (solve returns one)"), "timeline")
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
     path = replay(parts)

@@ -59,14 +59,18 @@ def _round(number: int, rows: pd.DataFrame, broken: list[str]) -> str:
 
 
 def _trigger(row: Mapping[Hashable, Any]) -> str:
-    accounts, amount, market, drop = int(row["accounts"]), float(row["usd"]), row["market"], float(row["drop"])
+    accounts, amount = int(row["accounts"]), float(row["usd"])
     sold = f" ({usd(amount)})" if amount > 0.0 else ""
-    cause = f", mostly by {market}" if market else ""
-    if market == "opening":
-        cause = ", below their level from the opening"
-    elif drop == drop:
-        cause += f" ({_move(drop)})"
-    return f"{_counted(accounts, 'account')} of {row['group']} {_DID[str(row['trigger'])]}{sold}{cause}"
+    return f"{_counted(accounts, 'account')} of {row['group']} {_DID[str(row['trigger'])]}{sold}{_because(row)}"
+
+
+def _because(row: Mapping[Hashable, Any]) -> str:
+    """Return what weighed most, as the end of a sentence; nothing if nothing did."""
+    if row["cause"] == "market":
+        return f", mostly by {row['market']} ({_move(float(row['drop']))})"
+    if row["cause"] == "claims":
+        return f", mostly by claims on {row['node']}"
+    return ", below their level from the opening" if row["cause"] == "opening" else ""
 
 
 def _move(drop: float) -> str:

@@ -16,6 +16,7 @@ from contagion.timeline.replay import Path
 __all__ = ["markets", "nodes", "platforms", "rounds"]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def rounds(solution: Solution, path: Path) -> pd.DataFrame:
     """Return one row a round: newly called and liquidated accounts, USD sold, equity, deficits, depth, lowest price."""
     parts, points = solution.parts, path.points
@@ -23,8 +24,7 @@ def rounds(solution: Solution, path: Path) -> pd.DataFrame:
     closed[-1] = solution.totals["liquidated"]  # the same sum in another order
     drop = points.log_drop
     lowest = names.take(drop.argmax(axis=1)) if len(names) else pd.Index([""] * len(drop))
-    with np.errstate(invalid="ignore"):
-        depth = np.where(np.isfinite(points.depth), points.depth, 0.0).sum(axis=1)
+    depth = np.where(np.isfinite(points.depth), points.depth, 0.0).sum(axis=1)
     return pd.DataFrame(
         {
             "step": [0.0, *(record.step for record in parts.run.records)],
@@ -42,6 +42,7 @@ def rounds(solution: Solution, path: Path) -> pd.DataFrame:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def markets(parts: Parts, path: Path) -> pd.DataFrame:
     """Return price, drop, USD sold so far and depth, one row a round and market."""
     points = path.points
@@ -51,13 +52,13 @@ def markets(parts: Parts, path: Path) -> pd.DataFrame:
         "sold": points.sold,
         "depth": points.depth,
     }
-    return _tidy("market", parts.labels.markets, parts.system.markets["market"], columns)
+    return _tidy("market", parts.labels.markets, columns)
 
 
 def nodes(parts: Parts, path: Path) -> pd.DataFrame:
     """Return loss and haircut, one row a round and node."""
     columns = {"loss": path.points.loss, "haircut": path.points.haircut}
-    return _tidy("node", parts.labels.nodes, parts.system.nodes["node"], columns)
+    return _tidy("node", parts.labels.nodes, columns)
 
 
 def platforms(solution: Solution, path: Path) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def platforms(solution: Solution, path: Path) -> pd.DataFrame:
         "liquidated_usd": closed,
     }
     of_used = {name: values[:, used] for name, values in columns.items()}
-    return _tidy("platform", names.take(used), pd.Series(names.take(used)), of_used)
+    return _tidy("platform", names.take(used), of_used)
 
 
 def _gained(closed: Floats) -> Floats:
@@ -95,15 +96,15 @@ def _new_by(first: Ints, member: Ints, shape: tuple[int, ...]) -> Ints:
     return sum_by(cell, np.ones(cell.size), shape[0] * shape[1]).astype(np.int64).reshape(shape)
 
 
-def _tidy(name: str, labels: pd.Index[str], listed: pd.Series[str], columns: dict[str, Floats]) -> pd.DataFrame:
-    """Return matrices (R + 1, ·) as one row a round and name, in the order of the system's table."""
-    order, count = labels.get_indexer(pd.Index(listed)), len(next(iter(columns.values())))
+def _tidy(name: str, labels: pd.Index[str], columns: dict[str, Floats]) -> pd.DataFrame:
+    """Return matrices (R + 1, ·) as one row a round and name, in the order of names."""
+    count = len(next(iter(columns.values())))
     frame = pd.DataFrame(
         {
-            "round": np.repeat(np.arange(count), order.size),
-            name: pd.array(np.tile(listed.to_numpy(dtype=object), count), dtype="str"),
+            "round": np.repeat(np.arange(count), len(labels)),
+            name: pd.array(np.tile(labels.to_numpy(dtype=object), count), dtype="str"),
         }
     )
     for column, values in columns.items():
-        frame[column] = values[:, order].ravel()
+        frame[column] = values.ravel()
     return frame

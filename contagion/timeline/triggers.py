@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from contagion.frames import Parts
 from contagion.frames.accounts import CAUSES
 from contagion.holdings import Groups, entries, gathered, scaled, sums
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY, surplus
-from contagion.kernels.inputs import Floats, Ints, sum_by
+from contagion.kernels.inputs import Floats, Ints, ratio, sum_by
 from contagion.measures import margin
 from contagion.timeline.replay import Path
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 __all__ = ["triggers"]
+
+_KINDS = ("market", "claims", "opening", None)
 
 
 class Acts(NamedTuple):
@@ -54,14 +56,13 @@ def _rows(parts: Parts, grouped: Groups, path: Path, acts: Acts) -> pd.DataFrame
     if acts.reason == FUNDING:
         source = np.searchsorted(acts.account, path.asked[:, 2])
         lost = _burden(parts, path, VOLUNTARY, path.asked[:, 1], path.asked[:, 0])
-        lost = scaled(lost, _over(path.wanted, sums(lost, 1)))
+        lost = scaled(lost, ratio(path.wanted, sums(lost, 1), empty=0.0))
         lost = gathered(np.ones(source.size), place[source], np.arange(source.size), (cells.size, source.size)) @ lost
     else:
         each = _burden(parts, path, acts.reason, acts.account, acts.when)
         size = acts.account.size
         lost = gathered(np.ones(size), place, np.arange(size), (cells.size, size)) @ each
     cause, share = _heaviest(lost.tocsr())
-    names, drop = _causes(parts, path, cause, when)
     return pd.DataFrame(
         {
             "round": when,
@@ -69,13 +70,13 @@ def _rows(parts: Parts, grouped: Groups, path: Path, acts: Acts) -> pd.DataFrame
             "trigger": pd.array([CAUSES[acts.reason]] * cells.size, dtype="str"),
             "accounts": np.bincount(place, minlength=cells.size),
             "usd": sum_by(place, acts.usd, cells.size),
-            "market": pd.array(names, dtype="str"),
-            "drop": drop,
+            **_causes(parts, path, cause, when),
             "share": share,
         }
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def _burden(parts: Parts, path: Path, reason: int, account: Ints, when: Ints) -> sparse.csr_array:
     """Return the margin that each account had lost when it acted, by cause: markets, claims on nodes, the opening.
 
@@ -119,19 +120,24 @@ def _heaviest(lost: sparse.csr_array) -> tuple[Ints, Floats]:
     order = hit[np.lexsort((cause[hit], row[hit]))[::-1]]
     found = np.full(most.size, -1, dtype=np.int64)
     found[row[order]] = cause[order]  # the last one written is the first in the order of names
-    return found, _over(most, sums(lost, 1))
+    return found, ratio(most, sums(lost, 1), empty=0.0)
 
 
-def _causes(parts: Parts, path: Path, cause: Ints, when: Ints) -> tuple[list[str], Floats]:
-    """Return the names of causes, and the drop of those that are markets as accounts saw it."""
-    labels, count = parts.labels, len(parts.labels.markets)
-    names = [*labels.markets, *(f"claims on {node}" for node in labels.nodes), "opening", ""]
+@np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
+def _causes(parts: Parts, path: Path, cause: Ints, when: Ints) -> dict[str, Any]:
+    """Return the columns cause, market, node and drop: what causes are, and the drop of markets as accounts saw it."""
+    markets, nodes = parts.labels.markets, parts.labels.nodes
+    names = [*markets, *nodes, None, None]  # the opening has no name, nor has -1
+    last = np.cumsum((len(markets), len(nodes), 1))
+    kind = np.where(cause < 0, len(last), np.searchsorted(last, cause, side="right"))
     drop = np.full(cause.size, np.nan)
-    priced = (cause >= 0) & (cause < count)
+    priced = kind == 0
     drop[priced] = -np.expm1(-path.seen()[when[priced] - 1, cause[priced]])
-    return [names[place] for place in cause], drop
-
-
-def _over(part: Floats, whole: Floats) -> Floats:
-    share: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)
-    return share
+    return {
+        "cause": pd.array([_KINDS[code] for code in kind], dtype="str"),
+        "market": pd.array(
+            [names[at] if code == 0 else None for at, code in zip(cause, kind, strict=True)], dtype="str"
+        ),
+        "node": pd.array([names[at] if code == 1 else None for at, code in zip(cause, kind, strict=True)], dtype="str"),
+        "drop": drop,
+    }
