@@ -47,6 +47,8 @@ class Comparison(HandsOutCopies):
         down.
     names : tuple of str
         What a and b are called.
+    not_converged : tuple of str
+        Which of them are no results, but states that the rounds had reached.
     """
 
     totals: pd.DataFrame
@@ -57,6 +59,7 @@ class Comparison(HandsOutCopies):
     channels: pd.DataFrame
     paths: pd.DataFrame
     names: tuple[str, str]
+    not_converged: tuple[str, ...]
 
     def __repr__(self) -> str:
         before, after = (self.totals[name].to_dict()["loss"] for name in ("usd_a", "usd_b"))
@@ -67,6 +70,8 @@ class Comparison(HandsOutCopies):
             ("groups, own loss", _money(self.groups)),
             ("drops", _drops(self.markets)),
         ]
+        if self.not_converged:
+            head = f"NOT CONVERGED, no results: {', '.join(self.not_converged)}\n{head}"
         return "\n".join([head, *(f"  {name}: {', '.join(parts)}" for name, parts in told if parts)])
 
 
@@ -110,6 +115,7 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
     refuse(problems, "compare")
     both = (a, b)
     explained = [attribute(solution) for solution in both]
+    names = (a.scenario.name or "a", b.scenario.name or "b")
     return Comparison(
         totals=_joined([pd.Series(dict(s.totals), name="usd").to_frame() for s in both], ("usd",), "name"),
         markets=_joined([s.markets for s in both], _MARKETS, "market"),
@@ -118,7 +124,8 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
         sources=_joined([found.sources for found in explained], ("usd",), "source"),
         channels=_joined([found.channels for found in explained], ("usd",), "channel"),
         paths=_paths([paths(found, k) for found in explained]),
-        names=(a.scenario.name or "a", b.scenario.name or "b"),
+        names=names,
+        not_converged=tuple(name for name, solution in zip(names, both, strict=True) if not solution.converged),
     )
 
 

@@ -156,3 +156,12 @@ def test_arguments_are_checked_together(arguments: Any, said: str) -> None:
 def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
     solution = loop("fall_25")
     assert len(compare(solution, solution, np.int64(1)).paths) == 1  # type: ignore[arg-type]
+
+
+def test_states_that_are_no_results_are_named() -> None:
+    system, scenarios = ct.datasets.load("loop_lending")
+    unfinished = ct.solve(system, scenarios["fall_25"], max_rounds=1, on_failure="return")
+    found = ct.compare(unfinished, ct.solve(system, scenarios["fall_10"]))
+    assert found.not_converged == ("fall_25",)
+    assert repr(found).startswith("NOT CONVERGED, no results: fall_25\n")
+    assert ct.attribute(unfinished).reading.startswith("NOT CONVERGED")

@@ -652,3 +652,32 @@ def test_arrows_and_boxes_say_what_of_the_loss_passes() -> None:
     held = shares.reindex(["mark", "proceeds", "liquidation"]).sum()
     assert by_channel.reindex(["collateral", "perp"]).sum() == pytest.approx(held, rel=1e-12)
     assert "of the loss flows here" in draw(solution).source
+
+
+@pytest.mark.parametrize(
+    ("account", "group"), [("x", "g"), ("a", "x"), ("x", "x"), ("a", "x:A"), ("x:A", "g"), ("A", "A")]
+)
+def test_accounts_named_like_nodes_or_markets_are_drawn(account: str, group: str) -> None:
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 2.0}),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8}),
+        accounts=pd.DataFrame({"account": [account], "platform": "x", "cash": -7.6, "group": group}),
+        positions=pd.DataFrame({"account": [account], "asset": "A", "quantity": 10.0}),
+    )
+    plain = ct.solve(with_names(system, "b", "h"), ct.Scenario(shocks={"A": 0.1}))
+    solution = ct.solve(system, ct.Scenario(shocks={"A": 0.1}))
+    assert amounts(draw(plain))
+    assert amounts(draw(solution)) == amounts(draw(plain))
+
+
+def with_names(system: ct.System, account: str, group: str) -> ct.System:
+    positions = system.positions.assign(account=account)
+    return system.with_table("accounts", system.accounts.assign(account=account, group=group)).with_table(
+        "positions", positions
+    )
+
+
+def amounts(graph: graphviz.Digraph) -> list[str]:
+    return sorted(re.findall(r"passes [\d.]+%", graph.source))

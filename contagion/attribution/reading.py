@@ -29,5 +29,5 @@ def reading(target: str, stability: Stability, absolute: float, against: Floats)
         return said
     return (
         f"{said} {against.size} flows run against it, {-100.0 * against.sum():.2g} % of the {target}, where hedges "
-        "bought back or gained: the order of paths is then not proven."
+        "bought back or gained; `paths` says how many of its paths are proven to be the largest."
     )

@@ -241,7 +241,10 @@ class Attribution(HandsOutCopies):
     def reading(self) -> str:
         """How the shares may be read, in one sentence."""
         shares = self.edges["share"].to_numpy()
-        return reading(self.target, self._stability, self.absolute_shares, shares[shares < -_VISIBLE])
+        said = reading(self.target, self._stability, self.absolute_shares, shares[shares < -_VISIBLE])
+        if not self.terminal.parts.run.converged:
+            return f"NOT CONVERGED: this attributes the state that the rounds had reached, not a result. {said}"
+        return said
 
     def entities(self, by: tuple[str, ...] = ("group", "platform")) -> Entities:
         """Return the entities, accounts grouped by columns of the table of accounts."""

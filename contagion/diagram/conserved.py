@@ -49,10 +49,10 @@ def passing(solution: Solution, grouped: holdings.Groups, arrows: pd.DataFrame) 
         return Passing(np.zeros(size), np.zeros(len(arrows)))
     found = attribute(solution)
     which = found.entities(("account",) if grouped.names is labels.accounts else ("group", "platform"))
-    order = {"node": labels.nodes, "market": labels.markets, "group": grouped.names}
-    kinds = np.repeat(list(order), [len(names) for names in order.values()])
-    keys = pd.MultiIndex.from_arrays([kinds, [name for names in order.values() for name in names]])
-    box = keys.get_indexer(pd.MultiIndex.from_arrays([which.types, which.names]))
+    box = np.full(len(which.names), -1)  # a source has none
+    box[which.of["node"]] = np.arange(len(labels.nodes))
+    box[which.of["price"]] = len(labels.nodes) + np.arange(len(labels.markets))
+    box[which.of["loss"]] = len(labels.nodes) + len(labels.markets) + grouped.member
     flows = found.flows_between(which)
     flows["effect"] = box[flows["effect"].to_numpy()]
     flows["cause"] = box[flows["cause"].to_numpy()]  # −1: a source, the box of the shock
