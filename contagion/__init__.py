@@ -17,7 +17,7 @@ Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_l
 load matplotlib when they are first asked for.
 """
 
-from contagion import datasets, generate
+from contagion import clearing, datasets, generate
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
 from contagion.attribution import Attribution, attribute, paths, provenance, walks
 from contagion.compare import Comparison, compare
@@ -50,6 +50,7 @@ __all__ = [
     "TippingPoint",
     "attribute",
     "avoided_if_immune",
+    "clearing",
     "collateral_curve",
     "compare",
     "datasets",

@@ -1,0 +1,159 @@
+"""How distress spreads: rounds over blocks of scenarios, one a column, rows are nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.clearing.network import Floats
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["ALL", "Spread", "exponential", "leverage", "linear", "single_hit", "spread", "spread_linear"]
+
+ALL = 1.0 - 1e-9
+"""Distress from which on a node has defaulted: all equity is lost but for what rounds leave open."""
+
+_CHECK = 4
+"""Rounds between two looks at how fast increments fall."""
+
+_STEADY = 0.98
+"""Rate of increments up to which the rest of a geometric series is added at once."""
+
+
+_LIGHT = 200
+"""Rounds in single precision before those in double precision start afresh."""
+
+
+class Spread(NamedTuple):
+    """Distress (n × scenarios): share of equity lost, at most one; the same before the cap; first round of default.
+
+    Rounds of default are kept for one scenario only, which is what they cost.
+    """
+
+    distress: Floats
+    uncapped: Floats
+    default_round: NDArray[np.int64]
+    rounds: int
+    residual: float
+    converged: bool
+
+
+Steps = NDArray[np.float32]
+
+Passed = Callable[[Floats], Floats]
+"""What a node passes on: the share of its debts that is taken to be lost when it has this distress."""
+
+
+def leverage(liabilities: csr_array, equity: Floats) -> csr_array:
+    """Return Λᵢⱼ = Lⱼᵢ / Eᵢ: the share of its equity that i (row) has lent to j (column)."""
+    from scipy.sparse import csr_array
+
+    columns = liabilities.tocsc()
+    rows = np.repeat(np.arange(equity.size), np.diff(columns.indptr))
+    return csr_array((columns.data / equity[rows], columns.indices, columns.indptr), shape=liabilities.shape)
+
+
+def linear(distress: Floats) -> Floats:
+    """Return distress itself (Bardoscia et al. 2015)."""
+    return distress
+
+
+def exponential(alpha: float) -> Passed:
+    """Return h ↦ h exp(α (h − 1)): linear at α = 0, defaults alone for α → ∞ (Bardoscia et al. 2016, eq. 4)."""
+    return lambda distress: distress * np.exp(alpha * (distress - 1.0))
+
+
+def spread(matrix: csr_array, shocks: Floats, passed: Passed, tol: float, max_rounds: int) -> Spread:
+    """Return the least h = min(1, s + Λ p(h)), column by column, round by round.
+
+    Rounds pass on increments only: h(t+1) = min(1, h(t) + Λ (p(h(t)) − p(h(t−1)))), which never falls.
+    """
+    distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
+    default_round, alone = np.where(distress >= ALL, 1, 0), shocks.shape[1] == 1
+    step, largest, rounds = passed(distress), np.inf, 0
+    for rounds in range(1, max_rounds + 1):
+        uncapped += matrix @ step
+        after = np.minimum(uncapped, 1.0)
+        step = passed(after) - passed(distress)
+        largest = float(np.max(after - distress, initial=0.0))
+        distress = after
+        if alone:
+            default_round[(distress >= ALL) & (default_round == 0)] = rounds + 1
+        if largest <= tol:
+            break
+    uncapped = shocks + matrix @ passed(distress)
+    residual = float(np.abs(np.minimum(uncapped, 1.0) - distress).max(initial=0.0))
+    return Spread(distress, uncapped, default_round, rounds, residual, largest <= tol)
+
+
+def spread_linear(matrix: csr_array, shocks: Floats, tol: float, max_rounds: int) -> Spread:
+    """Return the least h = min(1, s + Λ h) for many columns, in half the memory traffic and fewer rounds.
+
+    Increments are small and are passed on in single precision; every few rounds the geometric series that they have
+    become is added at once (Aitken 1926). Both are mended: distress has converged when one round in double precision
+    from h itself moves nothing by more than ``tol``. From whatever side that point is reached, it is the least one:
+    where shocks arrive, h ↦ min(1, s + Λ h) is concave with h(0) > 0 and has one fixed point, elsewhere h stays zero.
+    What does not settle (many defaults, or leverage beyond measure) is left to `spread`.
+    """
+    light = matrix.astype(np.float32)
+    distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
+    step, before, largest, rounds = distress.astype(np.float32), None, np.inf, 0
+    last = min(max_rounds, _LIGHT)
+    for rounds in range(1, last + 1):
+        uncapped += light @ step
+        after = np.minimum(uncapped, 1.0)
+        step = np.subtract(after, distress, out=distress).astype(np.float32)
+        distress = after
+        if rounds % _CHECK and rounds < last:
+            continue
+        if max(step.max(initial=0.0), -step.min(initial=0.0)) <= tol or rounds == last:
+            uncapped = shocks + matrix @ distress
+            step = (np.minimum(uncapped, 1.0) - distress).astype(np.float32)
+            largest = float(np.abs(step).max(initial=0.0))
+            if largest <= tol or rounds == last:
+                break
+            distress, before = np.minimum(uncapped, 1.0), None
+            continue
+        size = np.abs(step).sum(axis=0)
+        if before is None:
+            before = size
+            continue
+        distress, step, before = *_jumped(distress, step, size, before), None
+    if largest > tol and max_rounds > last:
+        found = spread(matrix, shocks, linear, tol, max_rounds - last)
+        return found._replace(rounds=found.rounds + last)
+    return Spread(distress, uncapped, np.zeros(0, dtype=np.int64), rounds, largest, largest <= tol)
+
+
+def _jumped(distress: Floats, step: Steps, size: Steps, before: Steps) -> tuple[Floats, Steps]:
+    """Return distress with the rest of each column's series added, and the increment that this makes."""
+    rate = np.power(np.divide(size, before, out=np.zeros_like(size), where=before > 0.0), 1.0 / _CHECK)
+    rate = np.where(rate < _STEADY, rate, 0.0)
+    ahead = np.clip(distress + step * (rate / (1.0 - rate)), 0.0, 1.0)
+    return ahead, step + (ahead - distress).astype(np.float32)
+
+
+def single_hit(matrix: csr_array, shocks: Floats, max_rounds: int) -> Spread:
+    """Return the distress of Battiston et al. (2012): each node passes on what it has when it is first in distress.
+
+    h(t) = min(1, h(t−1) + Σ Wᵢⱼ hⱼ(t−1)) over those j that came into distress at t − 1, with W = min(1, Λ).
+    """
+    impact = matrix.copy()
+    impact.data = np.minimum(impact.data, 1.0)
+    distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
+    default_round = np.where(distress >= ALL, 1, 0)
+    touched = active = distress > 0.0
+    for rounds in range(1, max_rounds + 1):
+        if not active.any():
+            return Spread(distress, uncapped, default_round, rounds - 1, 0.0, True)
+        uncapped = uncapped + impact @ np.where(active, distress, 0.0)
+        distress = np.minimum(1.0, np.maximum(distress, uncapped))
+        default_round[(distress >= ALL) & (default_round == 0)] = rounds + 1
+        active = (distress > 0.0) & ~touched
+        touched = touched | active
+    return Spread(distress, uncapped, default_round, max_rounds, float(np.max(distress[active], initial=0.0)), False)
