@@ -15,7 +15,7 @@ from contagion.frames import Parts
 from contagion.frames.nodes import outside_liabilities
 from contagion.kernels import Inputs, State, iterate, settle
 from contagion.kernels.inputs import DEBT, Floats
-from contagion.kernels.rounds import Immune
+from contagion.kernels.reaction import Immune
 from contagion.scenario import Scenario
 from contagion.system import System
 
