@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contagion import channels
-from contagion.kernels.chunks import column_sums
+from contagion.kernels.chunks import column_sums, row_sums
 from contagion.kernels.inputs import (
     CLOSE_FACTOR,
     COLLATERAL,
@@ -61,7 +61,7 @@ def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floa
 
     Each line is one sparse product of the holdings with a value per unit and term column, so all of them cost one pass.
     """
-    sums = positions.quantity @ unit_values(positions, price, average)
+    sums = row_sums(positions.quantity, unit_values(positions, price, average))
     cash, owed = accounts.cash, accounts.claims @ recovery
     paid = cash - accounts.entry + owed
     return Lines(

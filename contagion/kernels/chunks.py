@@ -16,6 +16,9 @@ from contagion.kernels.inputs import Floats, Ints, sum_by
 if TYPE_CHECKING:
     from scipy import sparse
 
+COMPILED_FROM = 100_000
+"""Positions from which a compiled pass is worth its loading; smaller systems take sparse products."""
+
 _ACCOUNTS = 8192
 _CHUNKS = 256
 
@@ -47,9 +50,32 @@ def column_sums(matrix: sparse.csr_array, weights: Floats) -> Floats:
     """Return matrixᵀ·weights (k,), chunk by chunk."""
     from scipy import sparse  # loaded where it is used: it would double the import time of the package
 
+    cuts = bounds(weights.size)
+    if matrix.nnz >= COMPILED_FROM:
+        from contagion.kernels import sparse_products  # loads the compiler
+
+        return sparse_products.column_sums(matrix, weights, cuts)
     total = np.zeros(matrix.shape[1])
-    for first, last in pairwise(bounds(weights.size).tolist()):
+    for first, last in pairwise(cuts.tolist()):
         start, end = matrix.indptr[first], matrix.indptr[last]
         rows = (matrix.data[start:end], matrix.indices[start:end], matrix.indptr[first : last + 1] - start)
         total += sparse.csr_array(rows, shape=(last - first, matrix.shape[1])).T @ weights[first:last]
+    return total
+
+
+def row_sums(matrix: sparse.csr_array, values: Floats) -> Floats:
+    """Return matrix·values (a, v)."""
+    if matrix.nnz >= COMPILED_FROM:
+        from contagion.kernels import sparse_products  # loads the compiler
+
+        return sparse_products.row_sums(matrix, values, bounds(matrix.shape[0]))
+    product: Floats = matrix @ values
+    return product
+
+
+def in_order(parts: Floats) -> Floats:
+    """Return the sum of the rows, one after the other; numpy's own sum takes them in pairs."""
+    total = np.zeros(parts.shape[1])
+    for part in parts:
+        total += part
     return total

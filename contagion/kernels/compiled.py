@@ -8,7 +8,7 @@ import numpy as np
 
 from contagion.kernels import fused
 from contagion.kernels.accounts import net_units, unit_values
-from contagion.kernels.chunks import bounds
+from contagion.kernels.chunks import bounds, in_order
 from contagion.kernels.credit import borne
 from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
 from contagion.kernels.markets import prices
@@ -88,8 +88,7 @@ class _Active:
 class CompiledPass:
     """All accounts in one pass over memory; see `contagion.kernels.fused`."""
 
-    def __init__(self, inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None = None) -> None:
-        ready = prepare(inputs) if prepared is None else prepared
+    def __init__(self, inputs: Inputs, state: State, immune: Immune | None, ready: Prepared) -> None:
         book, size = ready.book, ready.opening.size
         if immune is not None:
             book = book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark))
@@ -109,7 +108,7 @@ class CompiledPass:
             np.zeros((chunks, inputs.positions.side.size)),
             np.zeros((chunks, inputs.nodes.buffer.size)),
             np.zeros(chunks),
-            np.zeros((chunks, 2), dtype=np.int64),
+            np.zeros((chunks, 3), dtype=np.int64),
         )
 
     def __call__(self, number: int, state: State) -> Reaction:
@@ -139,8 +138,8 @@ class CompiledPass:
             active.bounds,
             active.listed,
         )
-        units = net_units(inputs.positions, _in_order(sums.closed))
-        deficits = _in_order(sums.deficits)
+        units = net_units(inputs.positions, in_order(sums.closed))
+        deficits = in_order(sums.deficits)
         owned = sum_by(inputs.accounts.owner[book.owned], ledger.lost[book.owned], deficits.size)
         return Reaction(
             liquidated=ledger.liquidated,
@@ -149,14 +148,7 @@ class CompiledPass:
             haircut=borne(inputs.nodes, deficits, owned, state.haircut)[2],
             moved=float(sums.moved.max(initial=0.0)),
             deficit=float(deficits.sum()),
+            evaluated_count=int(sums.counts[:, 2].sum()),
             called_count=int(sums.counts[:, 0].sum()),
             liquidated_count=int(sums.counts[:, 1].sum()),
         )
-
-
-def _in_order(parts: Floats) -> Floats:
-    """Return the sum of the rows, one after the other; numpy's own sum takes them in pairs."""
-    total = np.zeros(parts.shape[1])
-    for part in parts:
-        total += part
-    return total

@@ -67,7 +67,7 @@ class Sums(NamedTuple):
     closed: Floats  # (c, k) units of each term column
     deficits: Floats  # (c, n) USD
     moved: Floats  # (c,) largest move of λ
-    counts: Ints  # (c, 2) accounts that are called, and that have sold
+    counts: Ints  # (c, 3) accounts that are called, that have sold, and that were evaluated
 
 
 @njit(cache=True, error_model="numpy")
@@ -228,9 +228,9 @@ def _evaluate(
                 all_need[a],
                 all_drawn[a],
             )
-        now = before
-        if before < 1.0:
-            share, cause = 0.0, 0
+        now, cause = before, 0
+        if before < 1.0 or first_sold[a] == 0:
+            share = 0.0
             if called and policy == DELEVER:
                 target = _surplus(strict, weighted, debt, maintenance, rules[rule, CALL_TARGET])
                 share = _restore(target, value)
@@ -261,11 +261,11 @@ def _evaluate(
                 moved = max(moved, now - before)
                 liquidated[a] = now
                 spare[a] = -np.inf
-                if first_sold[a] == 0:
-                    first_sold[a] = number
-                    first_cause[a] = cause
         if now > 0.0:
             sold_count += 1
+            if first_sold[a] == 0:
+                first_sold[a] = number
+                first_cause[a] = cause
             if not marks & IMMUNE:
                 for p in range(start[a], start[a + 1]):
                     closed[column[p]] += quantity[p] * now
@@ -308,6 +308,7 @@ def account_pass(
         closed, deficits = sums.closed[c], sums.deficits[c]
         closed[:] = 0.0
         deficits[:] = 0.0
+        sums.counts[c, 2] = chosen.size
         sums.moved[c], sums.counts[c, 0], sums.counts[c, 1] = _evaluate(
             book, ledger, chosen, lines, closed, deficits, number, funds
         )

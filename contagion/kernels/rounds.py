@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from contagion import channels
+from contagion.kernels import chunks
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.credit import Losses, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
 from contagion.kernels.reaction import Firsts, Immune, Pass, Reaction, State
 
+if TYPE_CHECKING:
+    from contagion.kernels.compiled import Prepared
+
 ACCURACY = 2.5e-10
 """Error that a converged result may still have, by its own estimate: a quarter of 1e-9, for ρ still rises on the way
 in.
 """
-
-COMPILED_FROM = 100_000
-"""Positions from which a compiled pass is worth its loading."""
 
 _NOISE = 1e-14
 _MEMORY = 9
@@ -34,6 +35,7 @@ class Record(NamedTuple):
     """What one round did; the timeline is a list of these."""
 
     step: float  # largest move of any unknown
+    evaluated_count: int  # accounts that were looked at; all others cannot have changed
     called_count: int  # accounts with an open margin call
     liquidated_count: int  # accounts of which anything has been sold
     sold: float  # USD at opening prices, markets that sell on balance only
@@ -127,6 +129,7 @@ def _react(
         haircut=lost.haircut,
         moved=float((liquidated - state.liquidated).max(initial=0.0)),
         deficit=float(lost.deficits.sum()),
+        evaluated_count=liquidated.size,
         called_count=int(np.count_nonzero(made.called)),
         liquidated_count=int(np.count_nonzero(liquidated)),
     )
@@ -235,15 +238,17 @@ def iterate(
     report: Callable[[Record], object] | None = None,
     begin: State | None = None,
     immune: Immune | None = None,
+    prepared: Prepared | None = None,
 ) -> Rounds:
     """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
     A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
     estimated error must have come down to `ACCURACY` too. Rounds set out from zero, or from the state ``begin``; the
-    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced.
+    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced. ``prepared`` accounts serve
+    all runs of one system.
     """
     state = start(inputs) if begin is None else begin
-    react = account_pass(inputs, state, immune)
+    react = account_pass(inputs, state, immune, prepared)
     records: list[Record] = []
     steps: list[float] = []
     converged = False
@@ -261,18 +266,28 @@ def iterate(
     return Rounds(state, records, *react.firsts, converged)
 
 
-def account_pass(inputs: Inputs, state: State, immune: Immune | None) -> Pass:
-    """Return what evaluates the accounts: the compiled pass where the system is large enough to wait for it."""
-    if inputs.positions.quantity.nnz < COMPILED_FROM:
-        return SparsePass(inputs, immune)
-    from contagion.kernels.compiled import CompiledPass  # loads the compiler
+def ready(inputs: Inputs) -> Prepared | None:
+    """Return the accounts of a large system as many runs can share them; None for small ones, which need nothing."""
+    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+        return None
+    from contagion.kernels import compiled  # loads the compiler
 
-    return CompiledPass(inputs, state, immune)
+    return compiled.prepare(inputs)
+
+
+def account_pass(inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None = None) -> Pass:
+    """Return what evaluates the accounts: the compiled pass where the system is large enough to wait for it."""
+    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+        return SparsePass(inputs, immune)
+    from contagion.kernels import compiled  # loads the compiler
+
+    return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False))
 
 
 def _record(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
     return Record(
         step=moved,
+        evaluated_count=made.evaluated_count,
         called_count=made.called_count,
         liquidated_count=made.liquidated_count,
         sold=float(np.maximum(cleared.sold, 0.0).sum()),
