@@ -119,7 +119,8 @@ class Solution(HandsOutCopies):
     def rounds(self) -> pd.DataFrame:
         """One row a round.
 
-        step (largest move), called_count and liquidated_count (accounts), sold, deficit, depth_withdrawn (USD so far),
+        step (largest move), evaluated_count (accounts looked at; no other can have changed),
+        called_count and liquidated_count (accounts), sold, deficit, depth_withdrawn (USD so far),
         largest_haircut, largest_drop, lowest_market.
         """
         return frames.rounds(self.parts)

@@ -332,7 +332,7 @@ def crowd(levels: np.ndarray, depth: float) -> ct.System:
     return to_system(tables)
 
 
-def next_drop(solution: ct.Solution, drop: float) -> tuple[float, rounds.State]:
+def next_drop(solution: ct.Solution, drop: float) -> tuple[float, kernels.State]:
     """Return the log drop one round after a given one, and the state then; sellers' prices are those of that drop."""
     inputs = solution.parts.inputs
     before = rounds.start(inputs)

@@ -518,6 +518,7 @@ def test_rounds() -> None:
         lowest = min(falls, key=lambda name: falls[name])
         want[number] = {
             "step": max(abs(after - before) for after, before in moves),
+            "evaluated_count": 9,
             "called_count": int(number > 1),
             "liquidated_count": 2 if number == 1 else 3,
             "sold": SOLD_X + SOLD_Z + 300 * new.lam,

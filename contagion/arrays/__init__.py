@@ -1,8 +1,8 @@
 """From tables to arrays: the only crossing, and the only place where names become numbers.
 
-Rows are put in a canonical order (by name, then by value), so that sums run in the same order whatever the order of the
-input rows: results are equal bit for bit. The one order that carries meaning, that of funding rows of one priority, is
-kept.
+Rows are put in a canonical order (by name, then by value; accounts by platform and number of positions first), so that
+sums run in the same order whatever the order of the input rows: results are equal bit for bit. The one order that
+carries meaning, that of funding rows of one priority, is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from contagion.arrays.accounts import accounts_of, nodes_of
-from contagion.arrays.encode import Labels, Names, in_order
+from contagion.arrays.encode import Labels, Names, by_shape, in_order
 from contagion.arrays.markets import markets_of, quotes_of
 from contagion.arrays.positions import positions_of
 from contagion.kernels import Inputs
@@ -22,17 +22,17 @@ __all__ = ["Labels", "lower"]
 
 def lower(system: System, scenario: Scenario) -> tuple[Inputs, Labels]:
     """Return the arrays of a checked system under a scenario whose overrides are already applied, and their labels."""
-    accounts, account_rows = in_order(system.accounts, "account")
     nodes, _ = in_order(system.nodes, "node")
     markets, _ = in_order(system.markets, "market")
     assets, _ = in_order(system.assets, "asset")
+    accounts, account_rows, holder = by_shape(system)
     names = Names(
         nodes=pd.Index(nodes["node"]),
         assets=pd.Index(assets["asset"]),
         markets=pd.Index(markets["market"]),
         accounts=pd.Index(accounts["account"]),
     )
-    positions, entry, columns = positions_of(system, accounts, names)
+    positions, entry, columns = positions_of(system, accounts, holder, names)
     quotes, quote_rows = quotes_of(system.quotes, names)
     inputs = Inputs(
         positions=positions,

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-def positions_of(system: System, accounts: pd.DataFrame, names: Names) -> tuple[Positions, Floats, pd.DataFrame]:
-    """Return holdings by term column, the entry value of each account's perps, and the names of the columns."""
+def positions_of(
+    system: System, accounts: pd.DataFrame, account: Ints, names: Names
+) -> tuple[Positions, Floats, pd.DataFrame]:
+    """Return holdings by term column, the entry value of each account's perps, and the names of the columns.
+
+    ``account`` (p,) is the number of the account that holds each position.
+    """
     table = system.positions
-    account = code(table["account"], names.accounts)
     asset = code(table["asset"], names.assets)
     quantity = floats(table["quantity"])
     side = choice(table["side"], ("collateral", "debt", "perp"))

@@ -5,7 +5,8 @@
 """
 
 from contagion.kernels.inputs import Accounts, Inputs, Markets, Nodes, Positions, Quotes
-from contagion.kernels.rounds import Outcome, Record, Rounds, State, iterate, settle
+from contagion.kernels.reaction import State
+from contagion.kernels.rounds import Outcome, Record, Rounds, iterate, settle
 
 __all__ = [
     "Accounts",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contagion import channels
+from contagion.kernels.chunks import column_sums, row_sums
 from contagion.kernels.inputs import (
     CLOSE_FACTOR,
     COLLATERAL,
@@ -60,6 +61,21 @@ def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floa
 
     Each line is one sparse product of the holdings with a value per unit and term column, so all of them cost one pass.
     """
+    sums = row_sums(positions.quantity, unit_values(positions, price, average))
+    cash, owed = accounts.cash, accounts.claims @ recovery
+    paid = cash - accounts.entry + owed
+    return Lines(
+        weighted=sums[:, 0] - accounts.entry + np.maximum(cash, 0.0),
+        debt=sums[:, 1] + np.maximum(-cash, 0.0),
+        maintenance=sums[:, 2],
+        equity=sums[:, 3] + paid,
+        proceeds=sums[:, 4] + paid,
+        gross=sums[:, 5] + np.maximum(cash, 0.0) + owed,
+    )
+
+
+def unit_values(positions: Positions, price: Floats, average: Floats) -> Floats:
+    """Return what one unit in each term column adds to each line (k, 6), in the order of `Lines`."""
     side, pair = positions.side, positions.pair
     seen = (positions.oracle @ price + positions.oracle_fixed)[pair]
     marked = (positions.route @ price)[pair]
@@ -75,18 +91,7 @@ def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floa
     value[:, 3] = sign * marked
     value[:, 4] = np.where(debt, -executed, (sign - positions.cost) * executed)
     value[:, 5] = np.where(debt, 0.0, marked)
-
-    sums = positions.quantity @ value
-    cash, owed = accounts.cash, accounts.claims @ recovery
-    paid = cash - accounts.entry + owed
-    return Lines(
-        weighted=sums[:, 0] - accounts.entry + np.maximum(cash, 0.0),
-        debt=sums[:, 1] + np.maximum(-cash, 0.0),
-        maintenance=sums[:, 2],
-        equity=sums[:, 3] + paid,
-        proceeds=sums[:, 4] + paid,
-        gross=sums[:, 5] + np.maximum(cash, 0.0) + owed,
-    )
+    return value
 
 
 def surplus(rule: Codes, weighted: Floats, debt: Floats, maintenance: Floats, level: Floats) -> Floats:
@@ -195,6 +200,9 @@ def fund(
 
 def sold_units(positions: Positions, liquidated: Floats) -> Floats:
     """Return the net units that liquidations sell in each priced pair (r,), negative where they buy back."""
-    side = positions.side
-    units = sign_of(side) * (positions.quantity.T @ liquidated)
-    return sum_by(positions.pair, units, positions.route.shape[0])
+    return net_units(positions, column_sums(positions.quantity, liquidated))
+
+
+def net_units(positions: Positions, closed: Floats) -> Floats:
+    """Return the net units sold in each priced pair (r,), from the units closed in each term column (k,)."""
+    return sum_by(positions.pair, sign_of(positions.side) * closed, positions.route.shape[0])

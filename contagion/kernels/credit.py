@@ -8,6 +8,7 @@ import numpy as np
 
 from contagion import channels
 from contagion.kernels.accounts import Decision, Lines
+from contagion.kernels.chunks import sum_by_chunk
 from contagion.kernels.inputs import Accounts, Floats, Nodes, sum_by
 
 
@@ -42,9 +43,14 @@ def losses(
     equity = np.maximum(0.0, outcome + moved)
     lost = np.maximum(0.0, opening_equity + moved - equity)
     by_owner = accounts.owner >= 0
-    deficits = sum_by(accounts.platform, deficit, count)
+    deficits = sum_by_chunk(accounts.platform, deficit, count)
     owned = sum_by(accounts.owner[by_owner], lost[by_owner], count)
+    claims, loss, theta = borne(nodes, deficits, owned, haircut)
+    return Losses(deficit, outcome, equity, lost, deficits, claims, owned, loss, theta)
+
+
+def borne(nodes: Nodes, deficits: Floats, owned: Floats, haircut: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return what nodes lose on claims at the given haircuts, what they lose in all, and the haircuts that ensue."""
     claims = nodes.claims @ haircut
     loss = nodes.loss + deficits + claims + owned
-    theta = channels.haircut(loss, nodes.buffer, nodes.liabilities, nodes.recovery_rate)
-    return Losses(deficit, outcome, equity, lost, deficits, claims, owned, loss, theta)
+    return claims, loss, channels.haircut(loss, nodes.buffer, nodes.liabilities, nodes.recovery_rate)

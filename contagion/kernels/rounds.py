@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from contagion import channels
+from contagion.kernels import chunks
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.credit import Losses, losses
-from contagion.kernels.inputs import Bools, Codes, Floats, Inputs, Ints
+from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
+from contagion.kernels.reaction import Firsts, Immune, Pass, Reaction, State
+
+if TYPE_CHECKING:
+    from contagion.kernels.compiled import Prepared
 
 ACCURACY = 2.5e-10
 """Error that a converged result may still have, by its own estimate: a quarter of 1e-9, for ρ still rises on the way
@@ -26,28 +31,11 @@ _CONFIRM = 3
 _PATIENCE = 100
 
 
-class State(NamedTuple):
-    """The four unknowns, and what the next round needs of the last clearing."""
-
-    log_drop: Floats  # (m,) δ
-    liquidated: Floats  # (a,) λ
-    withdrawn: Floats  # (j,) η
-    haircut: Floats  # (n,) θ
-    average: Floats  # (m,) sellers' price v
-
-
-class Immune(NamedTuple):
-    """Whose reactions stay without effect on others, as if somebody outside the system had stood in for them."""
-
-    accounts: Bools  # (a,) sell off the market: shares, losses and deficits are their own, prices do not feel the sale
-    quotes: Bools  # (j,) stay, whatever becomes of their account
-    nodes: Bools  # (n,) whose claimants lose nothing
-
-
 class Record(NamedTuple):
     """What one round did; the timeline is a list of these."""
 
     step: float  # largest move of any unknown
+    evaluated_count: int  # accounts that were looked at; all others cannot have changed
     called_count: int  # accounts with an open margin call
     liquidated_count: int  # accounts of which anything has been sold
     sold: float  # USD at opening prices, markets that sell on balance only
@@ -108,12 +96,10 @@ def _on_markets(liquidated: Floats, immune: Immune | None) -> Floats:
     return liquidated if immune is None else np.where(immune.accounts, 0.0, liquidated)
 
 
-def withdrawn_quotes(inputs: Inputs, at: Lines, liquidated: Floats, opening_equity: Floats) -> Floats:
-    """Return η (j,): by the equity of the quoting account, and at least its liquidated share."""
+def withdrawn_quotes(inputs: Inputs, quoting: Floats, liquidated: Floats, opening: Floats) -> Floats:
+    """Return η (j,): by the equity of quoting accounts, now and at the opening, and at least their liquidated share."""
     quotes = inputs.quotes
-    by_equity = channels.withdrawal(
-        at.equity[quotes.account], opening_equity[quotes.account], quotes.full_at, quotes.withdrawn_at
-    )
+    by_equity = channels.withdrawal(quoting, opening, quotes.full_at, quotes.withdrawn_at)
     return np.maximum(by_equity, liquidated[quotes.account])
 
 
@@ -122,31 +108,78 @@ def step(
     inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None = None
 ) -> tuple[State, Decision, Losses, Clearing]:
     """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
+    reaction, made, lost = _react(inputs, state, opening_equity, immune)
+    new, cleared = _respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
+    return new, made, lost, cleared
+
+
+def _react(
+    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None
+) -> tuple[Reaction, Decision, Losses]:
+    """Return what accounts do at the prices and haircuts of a state."""
     price = prices(inputs.markets.price, state.log_drop)
     at = lines(inputs.positions, inputs.accounts, price, state.average, 1.0 - state.haircut)
     made = decide(inputs.accounts, at, opening_equity)
     liquidated = np.maximum(state.liquidated, made.liquidated)
-    withdrawn = np.maximum(state.withdrawn, withdrawn_quotes(inputs, at, liquidated, opening_equity))
     lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
-    haircut = np.maximum(state.haircut, lost.haircut)
+    reaction = Reaction(
+        liquidated=liquidated,
+        sold=sold_on_markets(inputs, _on_markets(liquidated, immune)),
+        quoting=at.equity[inputs.quotes.account],
+        haircut=lost.haircut,
+        moved=float((liquidated - state.liquidated).max(initial=0.0)),
+        deficit=float(lost.deficits.sum()),
+        evaluated_count=liquidated.size,
+        called_count=int(np.count_nonzero(made.called)),
+        liquidated_count=int(np.count_nonzero(liquidated)),
+    )
+    return reaction, made, lost
+
+
+def _respond(
+    inputs: Inputs, state: State, made: Reaction, opening: Floats, immune: Immune | None
+) -> tuple[State, Clearing]:
+    """Return what quotes, nodes and markets make of what accounts do."""
+    withdrawn = np.maximum(state.withdrawn, withdrawn_quotes(inputs, made.quoting, made.liquidated, opening))
+    haircut = np.maximum(state.haircut, made.haircut)
     if immune is not None:
         withdrawn, haircut = np.where(immune.quotes, 0.0, withdrawn), np.where(immune.nodes, 0.0, haircut)
-    sold = sold_on_markets(inputs, _on_markets(liquidated, immune))
-    cleared = clear(inputs.markets, inputs.quotes, sold, withdrawn, haircut, state.log_drop)
-    return (
-        State(cleared.log_drop, liquidated, withdrawn, haircut, cleared.average(inputs.markets)),
-        made,
-        lost,
-        cleared,
-    )
+    cleared = clear(inputs.markets, inputs.quotes, made.sold, withdrawn, haircut, state.log_drop)
+    return State(cleared.log_drop, made.liquidated, withdrawn, haircut, cleared.average(inputs.markets)), cleared
 
 
-def distance(old: State, new: State) -> float:
-    """Return the largest move of any component of (δ, λ, η, θ); NaN if a price has left the range of the arithmetic."""
+class SparsePass:
+    """All accounts by sparse products, which small systems do not have to wait for."""
+
+    def __init__(self, inputs: Inputs, immune: Immune | None) -> None:
+        self._inputs, self._immune = inputs, immune
+        self._opening_equity = opening_lines(inputs).equity
+        self.opening = self._opening_equity[inputs.quotes.account]
+        self.firsts = Firsts.of(inputs.accounts.platform.size)
+
+    def __call__(self, number: int, state: State) -> Reaction:
+        """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
+        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune)
+        firsts = self.firsts
+        firsts.called[made.called & (firsts.called == 0)] = number
+        first = (reaction.liquidated > 0.0) & (firsts.liquidated == 0)
+        firsts.liquidated[first], firsts.cause[first] = number, made.cause[first]
+        return reaction
+
+
+def distance(old: State, new: State, moved: float) -> float:
+    """Return the largest move of any component of (δ, λ, η, θ), of which λ has ``moved``.
+
+    NaN if a price has left the range of the arithmetic.
+    """
     if not np.isfinite(new.average).all():
         return math.nan
-    moves = [0.0]
-    for before, after in zip(old[:4], new[:4], strict=True):
+    moves = [moved]
+    for before, after in (
+        (old.log_drop, new.log_drop),
+        (old.withdrawn, new.withdrawn),
+        (old.haircut, new.haircut),
+    ):
         changed = before != after  # two infinite drops are equal, though their difference is not a number
         if changed.any():
             moves.append(float(np.abs(after[changed] - before[changed]).max()))
@@ -205,43 +238,60 @@ def iterate(
     report: Callable[[Record], object] | None = None,
     begin: State | None = None,
     immune: Immune | None = None,
+    prepared: Prepared | None = None,
 ) -> Rounds:
     """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
     A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
     estimated error must have come down to `ACCURACY` too. Rounds set out from zero, or from the state ``begin``; the
-    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced.
+    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced. ``prepared`` accounts serve
+    all runs of one system.
     """
-    state, opening_equity = start(inputs) if begin is None else begin, opening_lines(inputs).equity
-    size = inputs.accounts.platform.size
-    called_round, liquidated_round = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    cause = np.zeros(size, dtype=np.int8)
+    state = start(inputs) if begin is None else begin
+    react = account_pass(inputs, state, immune, prepared)
     records: list[Record] = []
     steps: list[float] = []
     converged = False
-    while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
-        new, made, lost, cleared = step(inputs, state, opening_equity, immune)
-        number = len(records) + 1
-        called_round[made.called & (called_round == 0)] = number
-        first = (new.liquidated > 0.0) & (liquidated_round == 0)
-        liquidated_round[first], cause[first] = number, made.cause[first]
-        steps.append(distance(state, new))
-        records.append(_record(inputs, new, made, lost, cleared, steps[-1]))
-        state = new
-        consistent = begin is None or len(records) > 1  # a given state's average price may belong to other sales
-        converged = consistent and settled(steps, tol)
-        if report is not None:
-            report(records[-1])
-    return Rounds(state, records, called_round, liquidated_round, cause, converged)
+    with np.errstate(over="ignore", invalid="ignore"):  # a price beyond all numbers ends the rounds; see `distance`
+        while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
+            made = react(len(records) + 1, state)
+            new, cleared = _respond(inputs, state, made, react.opening, immune)
+            steps.append(distance(state, new, made.moved))
+            records.append(_record(inputs, new, made, cleared, steps[-1]))
+            state = new
+            consistent = begin is None or len(records) > 1  # a given state's average price may belong to other sales
+            converged = consistent and settled(steps, tol)
+            if report is not None:
+                report(records[-1])
+    return Rounds(state, records, *react.firsts, converged)
 
 
-def _record(inputs: Inputs, state: State, made: Decision, lost: Losses, cleared: Clearing, moved: float) -> Record:
+def ready(inputs: Inputs) -> Prepared | None:
+    """Return the accounts of a large system as many runs can share them; None for small ones, which need nothing."""
+    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+        return None
+    from contagion.kernels import compiled  # loads the compiler
+
+    return compiled.prepare(inputs)
+
+
+def account_pass(inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None = None) -> Pass:
+    """Return what evaluates the accounts: the compiled pass where the system is large enough to wait for it."""
+    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+        return SparsePass(inputs, immune)
+    from contagion.kernels import compiled  # loads the compiler
+
+    return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False))
+
+
+def _record(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
     return Record(
         step=moved,
-        called_count=int(np.count_nonzero(made.called)),
-        liquidated_count=int(np.count_nonzero(state.liquidated)),
+        evaluated_count=made.evaluated_count,
+        called_count=made.called_count,
+        liquidated_count=made.liquidated_count,
         sold=float(np.maximum(cleared.sold, 0.0).sum()),
-        deficit=float(lost.deficit.sum()),
+        deficit=made.deficit,
         depth_withdrawn=float((inputs.quotes.depth * state.withdrawn).sum()),
         largest_haircut=float(state.haircut.max(initial=0.0)),
         log_drop=state.log_drop,

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from contagion.errors import instance, refuse, texts
 from contagion.kernels import Inputs, State
 from contagion.kernels.inputs import Bools
-from contagion.kernels.rounds import Immune, opening_lines, start, step
+from contagion.kernels.reaction import Immune
+from contagion.kernels.rounds import opening_lines, start, step
 from contagion.solution import Solution
 from contagion.stress.candidates import Candidate, Candidates, table
 from contagion.stress.runs import Book

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from contagion.frames import Parts
 from contagion.frames.nodes import outside_liabilities
 from contagion.kernels import Inputs, State, iterate, settle
 from contagion.kernels.inputs import DEBT, Floats
-from contagion.kernels.rounds import Immune
+from contagion.kernels.reaction import Immune
+from contagion.kernels.rounds import ready
 from contagion.scenario import Scenario
 from contagion.system import System
+
+if TYPE_CHECKING:
+    from contagion.kernels.compiled import Prepared
 
 __all__ = ["MAX_ROUNDS", "TOL", "Book", "Run", "under"]
 
@@ -30,12 +34,13 @@ class Book(NamedTuple):
 
     outside: Floats  # (n,) liabilities that nobody inside holds, USD
     value: Floats  # (a,) collateral and perps at opening prices, USD
+    prepared: Prepared | None  # accounts of a large system, ready for any scenario
 
     @classmethod
     def of(cls, parts: Parts) -> Book:
         """Return the book of a lowered system."""
         price = np.where(parts.inputs.positions.side == DEBT, 0.0, parts.opening_price())
-        return cls(outside_liabilities(parts), parts.inputs.positions.quantity @ price)
+        return cls(outside_liabilities(parts), parts.inputs.positions.quantity @ price, ready(parts.inputs))
 
     def loss(self, inputs: Inputs, state: State, immune: Immune | None = None) -> float:
         """Return the loss of the system as ``Solution.totals`` defines it, in USD."""
@@ -59,7 +64,7 @@ class Book(NamedTuple):
         max_rounds: int = MAX_ROUNDS,
     ) -> Run:
         """Return where the rounds end, from zero or from a state, and what has been lost there."""
-        made = iterate(inputs, tol, max_rounds, None, begin, immune)
+        made = iterate(inputs, tol, max_rounds, None, begin, immune, self.prepared)
         loss, sold = self.loss(inputs, made.state, immune), self.liquidated(made.state)
         return Run(made.state, loss, sold, len(made.records), made.converged)
 

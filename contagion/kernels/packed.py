@@ -1,0 +1,153 @@
+"""Accounts as the compiled pass reads them: what most accounts share stands in a table, not in every row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.kernels.inputs import FUND, NO_CALL, Accounts, Bools, Floats, Inputs, Ints
+
+ENTRY, OWED, STOP, QUOTES, OWNED, LINKED, IMMUNE, WATCHED = (1 << bit for bit in range(8))
+"""Marks of accounts for which there is more to read: entry prices, claims, a stop-loss, quotes, a node that owns it,
+funding, immunity. Watched ones have more to do than to be liquidated and are looked at in every full pass."""
+
+POLICY, CALL_LEVEL, CALL_TARGET, STRICT, LEVEL, TARGET, CLOSE, FACTOR, FULL_LEVEL = range(9)
+"""Columns of the table of rules."""
+
+_PEELED = 64
+_GUARD = 1e-11
+
+
+class Packed(NamedTuple):
+    """Accounts (a) and their positions (p): of these bytes a round reads most."""
+
+    start: NDArray[Any]  # (a + 1,) first position of each account
+    column: NDArray[Any]  # (p,) term column, 16 bits if they do
+    quantity: Floats  # (p,)
+    cash: Floats  # (a,)
+    rule: NDArray[Any]  # (a,) row of the table of rules
+    mark: NDArray[np.uint8]  # (a,)
+    rules: Floats  # (rules, 9)
+    platform: Ints  # (rules,) node that holds the accounts with this rule
+    column_rule: Ints  # (k,) rule of some account that holds each term column
+    entry: Floats  # (a,), read where marked, like all below
+    stop_loss: Floats  # (a,)
+    owed_start: NDArray[Any]  # (a + 1,)
+    owed_by: NDArray[Any]
+    owed: Floats
+    funded: Ints  # (f,) called account
+    source: Ints  # (f,) account that gives
+    linked: Ints  # accounts on either side of it, ascending
+    owned: Ints  # accounts that a node owns, ascending
+
+
+def pack(inputs: Inputs) -> Packed:
+    """Return the accounts, packed; arrays that need no other form are shared with ``inputs``."""
+    given, holdings = inputs.accounts, inputs.positions.quantity
+    rule, rules, platform = _rules(given)
+    asks = given.call_policy[given.funded] == FUND
+    linked = np.unique(np.concatenate([given.funded[asks], given.source[asks]]))
+    owned = np.flatnonzero(given.owner >= 0)
+    mark = np.zeros(given.cash.size, dtype=np.uint8)
+    mark[given.entry != 0.0] |= ENTRY
+    mark[np.diff(given.claims.indptr) > 0] |= OWED
+    mark[given.stop_loss == given.stop_loss] |= STOP
+    mark[inputs.quotes.account] |= QUOTES
+    mark[owned] |= OWNED
+    mark[linked] |= LINKED
+    account = np.repeat(np.arange(mark.size), np.diff(holdings.indptr))
+    column_rule = np.zeros(holdings.shape[1], dtype=np.int64)
+    column_rule[holdings.indices] = rule[account]
+    mark[(mark & (STOP | QUOTES | OWNED | LINKED) > 0) | _more_to_do(rules, platform)[rule]] |= WATCHED
+    return Packed(
+        start=holdings.indptr,
+        column=_narrow(holdings.indices, holdings.shape[1]),
+        quantity=holdings.data,
+        cash=given.cash,
+        rule=_narrow(rule, len(rules)),
+        mark=mark,
+        rules=rules,
+        platform=platform,
+        column_rule=column_rule,
+        entry=given.entry,
+        stop_loss=given.stop_loss,
+        owed_start=given.claims.indptr,
+        owed_by=given.claims.indices,
+        owed=given.claims.data,
+        funded=given.funded[asks],
+        source=given.source[asks],
+        linked=linked,
+        owned=owned,
+    )
+
+
+def _more_to_do(rules: Floats, platform: Ints) -> Bools:
+    """Return the rules (rules,) under which owners answer calls, or whose platform knows several liquidation levels."""
+    levels = {(node, *rule[[STRICT, LEVEL]].tolist()) for node, rule in zip(platform.tolist(), rules, strict=True)}
+    alone = np.bincount([node for node, *_ in levels], minlength=int(platform.max(initial=0)) + 1) == 1
+    more: Bools = (rules[:, POLICY] != NO_CALL) | ~alone[platform]
+    return more
+
+
+def unit_surplus(book: Packed, values: Floats) -> Floats:
+    """Return what one unit in each term column adds to the surplus at the liquidation level (k,)."""
+    strict, level = (book.rules[book.column_rule, column] for column in (STRICT, LEVEL))
+    held = np.where(strict == 1.0, 1.0, level) * values[:, 1] + np.where(strict == 1.0, level, 1.0) * values[:, 2]
+    return values[:, 0] - held
+
+
+def spare(book: Packed, weight: Floats) -> Floats:
+    """Return what the surplus at the liquidation level holds besides positions (a,), less a guard for rounding.
+
+    ``weight`` (a,) is what the terms of positions add up to at opening prices, all taken as positive; the guard covers
+    rounding while no price has doubled. Watched accounts have none.
+    """
+    strict, level = book.rules[:, STRICT][book.rule], book.rules[:, LEVEL][book.rule]
+    cash = np.where(book.cash >= 0.0, book.cash, np.where(strict == 1.0, 1.0, level) * book.cash)
+    left = cash - book.entry - _GUARD * (weight + np.abs(cash) + np.abs(book.entry))
+    return np.where(book.mark & WATCHED, -np.inf, left)
+
+
+def _narrow(numbers: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return numbers below ``count`` in 16 bits, or in 32."""
+    return numbers.astype(np.uint16 if count <= 1 << 16 else np.uint32)
+
+
+def _rules(given: Accounts) -> tuple[Ints, Floats, Ints]:
+    """Return the rule of each account, and the distinct rules and their platforms.
+
+    Accounts of one platform mostly share a rule: those equal to the first that is left are taken off, again and again,
+    and only if many rules are left are they sorted.
+    """
+    columns = (
+        given.platform,
+        given.call_policy,
+        given.call_level,
+        given.call_target,
+        given.margin_rule,
+        given.liquidation_level,
+        given.target_level,
+        given.close_rule,
+        given.close_factor,
+        given.full_close_level,
+    )
+    rule, left = np.full(given.platform.size, -1, dtype=np.int64), np.arange(given.platform.size)
+    found: list[int] = []
+    while left.size and len(found) < _PEELED:
+        first = left[0]
+        alike = np.ones(left.size, dtype=np.bool_)
+        for column in columns:
+            alike &= column[left] == column[first] if column[first] == column[first] else column[left] != column[left]
+        rule[left[alike]] = len(found)
+        found.append(int(first))
+        left = left[~alike]
+    if left.size:
+        table = np.column_stack([column[left].astype(np.float64) for column in columns])
+        _, first_of, which = np.unique(table, axis=0, return_index=True, return_inverse=True)
+        rule[left] = len(found) + which.ravel()
+        found.extend(left[first_of].tolist())
+    chosen = np.array(found, dtype=np.int64)
+    rules = np.column_stack([column[chosen].astype(np.float64) for column in columns])
+    return rule, np.ascontiguousarray(rules[:, 1:]), given.platform[chosen]

@@ -1,0 +1,225 @@
+"""The compiled account pass against the sparse one, which an independent solver checks: the same bits, always."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import numba
+import numpy as np
+import pytest
+
+import contagion as ct
+from contagion import generate, kernels
+from contagion.arrays import lower
+from contagion.kernels import chunks, compiled, fused, rounds, screen, sparse_products, threads
+from contagion.kernels.reaction import Immune, State
+from contagion.validate import applied
+from tests.random_systems import random_tables
+from tests.systems import draw, to_scenario, to_system
+
+SEEDS = range(60)
+TOL, MOST = 1e-12, 20_000
+
+
+def lowered(system: ct.System, scenario: ct.Scenario) -> kernels.Inputs:
+    return lower(applied(system, scenario), scenario)[0]
+
+
+def runs(
+    monkeypatch: pytest.MonkeyPatch, inputs: kernels.Inputs, begin: State | None = None, immune: Immune | None = None
+) -> list[kernels.Rounds]:
+    """Return the rounds by sparse products, by full compiled passes, and by passes over those who can have changed."""
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 10**12)
+    made = [kernels.iterate(inputs, TOL, MOST, None, begin, immune)]
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
+    for screened in (False, True):
+        ready = compiled.prepare(inputs, screened)
+        made.append(kernels.iterate(inputs, TOL, MOST, None, begin, immune, ready))
+    return made
+
+
+def assert_same(one: kernels.Rounds, other: kernels.Rounds) -> None:
+    assert one.converged == other.converged
+    for a, b in zip((*one.state, *one[2:5]), (*other.state, *other[2:5]), strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
+    assert len(one.records) == len(other.records)
+    for mine, yours in zip(one.records, other.records, strict=True):
+        for name in mine._fields:
+            if name != "evaluated_count":
+                assert np.array_equal(getattr(mine, name), getattr(yours, name), equal_nan=True), name
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_rule_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    tables, scenario = random_tables(np.random.default_rng(seed), shorts=seed % 2 == 0, size="large")
+    inputs = lowered(to_system(tables), to_scenario(scenario))
+    monkeypatch.setattr(chunks, "_ACCOUNTS", 7)  # several chunks
+    monkeypatch.setattr(compiled, "_MOST", 1.0)  # lists, however long
+    sparse, full, listed = runs(monkeypatch, inputs)
+    assert_same(sparse, full)
+    assert_same(sparse, listed)
+    for record in listed.records:
+        assert record.liquidated_count <= record.evaluated_count <= inputs.accounts.cash.size
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_given_beginning_and_immunity(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    inputs = lowered(*draw(seed))
+    rng = np.random.default_rng(seed)
+    begin = rounds.start(inputs)
+    begin = begin._replace(liquidated=np.where(rng.random(begin.liquidated.size) < 0.2, 0.5, 0.0))
+    immune = Immune(
+        *(rng.random(size) < 0.3 for size in (begin.liquidated.size, begin.withdrawn.size, begin.haircut.size))
+    )
+    given = begin.liquidated.copy()
+    sparse, *others = runs(monkeypatch, inputs, begin, immune)
+    assert np.array_equal(begin.liquidated, given)  # written to by nobody
+    for other in others:
+        assert_same(sparse, other)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = lowered(*generate.system(accounts=50_000, seed=3))
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
+    made = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads, "_threads", lambda count=count: count)
+        threads._pool.cache_clear()
+        made.append(kernels.iterate(inputs, TOL, MOST))
+    threads._pool.cache_clear()
+    for other in made[1:]:
+        assert_same(made[0], other)
+        assert made[0].records[3].evaluated_count == other.records[3].evaluated_count
+
+
+def test_mild_scenarios_look_at_few_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, scenario = generate.system(accounts=20_000, seed=7)
+    inputs = lowered(system, scenario.scaled(0.05))
+    sparse, full, listed = runs(monkeypatch, inputs)
+    assert_same(sparse, full)
+    assert_same(sparse, listed)
+    assert 0 < listed.records[-1].liquidated_count < 200
+    assert listed.records[-1].evaluated_count < 600
+    assert sparse.records[-1].evaluated_count == 20_000
+
+
+def test_safety_is_a_lower_bound() -> None:
+    """An account whose assets have all fallen by its safety, less a hair, is not in breach; by hand for one account."""
+    import pandas as pd
+
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"]}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 2.0, "depth": 1e9}),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8}),
+        accounts=pd.DataFrame({"account": ["a", "b", "c"], "platform": "x", "cash": [-12.0, 1.0, -17.0]}),
+        positions=pd.DataFrame({"account": ["a", "c"], "asset": "A", "quantity": 10.0}),
+    )
+    inputs = lowered(system, ct.Scenario())
+    ready = compiled.prepare(inputs)
+    assert ready.screen is not None
+    safety = dict(zip(ready.screen.account.tolist(), ready.screen.safety.tolist(), strict=True))
+    names = lower(system, ct.Scenario())[1].accounts
+    found = {names[account]: value for account, value in safety.items()}
+    assert found["a"] == pytest.approx((16.0 - 12.0) / 16.0, abs=1e-9)  # 0.8 × 20 falls to the debt of 12
+    assert found["a"] < 0.25
+    assert found["b"] == np.inf
+    assert found["c"] == -np.inf  # in breach at the opening
+    for factor, reached in ((0.2, False), (0.2500001, True)):
+        move = screen.moves(ready.screen, inputs, inputs.markets.price * (1.0 - factor))
+        assert bool((move >= found["a"]).any()) is reached
+
+
+def test_prices_beyond_the_guard_are_looked_at_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short squeeze that more than doubles a price: the filter's guard for rounding no longer covers it."""
+    import pandas as pd
+
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "margin_rule": "maintenance", "close_rule": "full"}),
+        assets=pd.DataFrame({"asset": ["A", "B"]}),
+        markets=pd.DataFrame(
+            {"market": ["x:A", "x:B"], "venue": "x", "asset": ["A", "B"], "price": 1.0, "depth": [2.0, 9.0]}
+        ),
+        terms=pd.DataFrame({"platform": "x", "asset": ["A", "B"], "weight": 1.0, "maintenance": 0.05}),
+        accounts=pd.DataFrame({"account": ["s", "t"], "platform": "x", "cash": [5.0, 30.0]}),
+        positions=pd.DataFrame(
+            {
+                "account": ["s", "s", "t"],
+                "asset": ["A", "B", "A"],
+                "side": ["perp", "collateral", "perp"],
+                "quantity": [-150.0, 50.0, -20.0],
+                "entry_price": [1.0, np.nan, 1.0],
+            }
+        ),
+    )
+    inputs = lowered(system, ct.Scenario(shocks={"B": 0.99}))
+    sparse, full, listed = runs(monkeypatch, inputs)
+    assert sparse.state.log_drop.min() < -np.log(2.0)
+    assert_same(sparse, full)
+    assert_same(sparse, listed)
+
+
+def test_sparse_products_are_those_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = lowered(*generate.system(accounts=30_000, seed=1))
+    rng = np.random.default_rng(0)
+    quantity = inputs.positions.quantity
+    values, weights = rng.random((quantity.shape[1], 6)), rng.random(quantity.shape[0])
+    cuts = chunks.bounds(quantity.shape[0])
+    assert cuts.size > 3
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 10**12)
+    assert np.array_equal(sparse_products.row_sums(quantity, values, cuts), chunks.row_sums(quantity, values))
+    assert np.array_equal(sparse_products.column_sums(quantity, weights, cuts), chunks.column_sums(quantity, weights))
+    assert chunks.column_sums(quantity, weights) == pytest.approx(quantity.T @ weights, rel=1e-12)
+
+
+@pytest.fixture
+def plain() -> Iterator[dict[str, ModuleType]]:
+    """The compiled modules as plain Python, so that coverage sees their lines."""
+    was = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+    numba.config.DISABLE_JIT = True  # type: ignore[attr-defined]
+    try:
+        yield {module.__name__: _again(module) for module in (fused, sparse_products)}
+    finally:
+        numba.config.DISABLE_JIT = was  # type: ignore[attr-defined]
+
+
+def _again(module: ModuleType) -> ModuleType:
+    assert module.__spec__ is not None
+    assert module.__spec__.origin is not None
+    spec = importlib.util.spec_from_file_location(f"{module.__name__}_plain", module.__spec__.origin)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = copy
+    spec.loader.exec_module(copy)
+    del sys.modules[spec.name]
+    return copy
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_kernels_as_plain_python(monkeypatch: pytest.MonkeyPatch, plain: dict[str, ModuleType], seed: int) -> None:
+    inputs = lowered(*draw(seed, shorts=seed % 2 == 0))
+    monkeypatch.setattr(compiled, "fused", plain["contagion.kernels.fused"])
+    monkeypatch.setattr(screen, "fused", plain["contagion.kernels.fused"])
+    with np.errstate(over="ignore"):  # hashes wrap around, which compiled integers do silently
+        sparse, full, listed = runs(monkeypatch, inputs)
+    assert_same(sparse, full)
+    assert_same(sparse, listed)
+    products = plain["contagion.kernels.sparse_products"]
+    cuts, quantity = chunks.bounds(inputs.accounts.cash.size), inputs.positions.quantity
+    weights = np.linspace(0.0, 1.0, quantity.shape[0])
+    assert np.array_equal(products.column_sums(quantity, weights, cuts), quantity.T @ weights)
+    ones = np.ones((quantity.shape[1], 2))
+    assert np.array_equal(products.row_sums(quantity, ones, cuts), quantity @ ones)
+
+
+def test_a_solve_of_a_large_system_is_that_of_sparse_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, scenario = generate.system(accounts=3_000, seed=5)
+    want = ct.solve(system, scenario)
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
+    got = ct.solve(system, scenario)
+    assert dict(got.totals) == dict(want.totals)
+    assert got.accounts.equals(want.accounts)
+    assert got.rounds.drop(columns="evaluated_count").equals(want.rounds.drop(columns="evaluated_count"))
+    assert (got.rounds["evaluated_count"] < want.rounds["evaluated_count"]).all()
