@@ -293,8 +293,8 @@ def test_collateral_curve_names_what_is_missing(frame: pd.DataFrame) -> None:
 def test_charts_say_what_they_draw(record: ct.Solution) -> None:
     """Whatever else they are given, the message names the function whose answer to give."""
     sources: dict[Any, str] = {
-        draw_tipping: "contagion.stress.tipping_point(system, scenario)",
-        draw_collateral_curve: "contagion.stress.collateral_curve(system, asset)",
+        draw_tipping: "contagion.tipping_point(system, scenario)",
+        draw_collateral_curve: "contagion.collateral_curve(system, asset)",
         draw_leverage: "contagion.measures.leverage_distribution(solution)",
         draw_timeline: "contagion.solve(system, scenario)",
     }

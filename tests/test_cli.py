@@ -157,8 +157,36 @@ def test_explain_knows_the_names_that_overrides_make(folder: Path) -> None:
 def test_tip_finds_the_multiple(folder: Path) -> None:
     done = run("tip", folder / "tables", folder / "fall.toml", "--out", folder / "tip")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "TippingPoint" in done.stdout
+    assert done.stdout.startswith("The scenario tips between ×0.48")  # 0.4868, by hand in docs of `tipping_point`
     assert {file.name for file in (folder / "tip").iterdir()} == {"tipping.csv", "tipping.svg", "tipping.png"}
+
+
+def test_tip_without_a_loss_says_so(folder: Path) -> None:
+    (folder / "fall.toml").write_text('name = "calm"\n', "utf-8")
+    done = run("tip", folder / "tables", folder / "fall.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "No tipping point: nothing is lost up to ×2 (21 solves)\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "last"),
+    [
+        (["solve", "tables", "fall.toml"], "out/run.json"),
+        (["rank", "tables", "fall.toml"], "out"),
+        (["explain", "tables", "fall.toml"], "out/story.txt"),
+        (["tip", "tables", "fall.toml"], "out/tipping.png"),
+        (["compare", "tables", "fall.toml", "fall.toml"], "out/paths.csv"),
+        (["demo", "--dataset", "loop_lending"], "out/fall_10/run.json"),
+    ],
+)
+def test_files_are_written_though_nobody_reads_on(folder: Path, command: list[str], last: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "contagion", *command, "--out", "out"]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, cwd=folder, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert (folder / last).stat().st_size > 0
 
 
 def test_compare_says_what_changes(folder: Path) -> None:

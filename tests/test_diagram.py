@@ -507,6 +507,18 @@ def test_the_ending_chooses_the_format(tmp_path: Path) -> None:
         render(graph, tmp_path / "c", formats=["gif"])
 
 
+def test_bad_arguments_of_render(tmp_path: Path) -> None:
+    graph = draw(small())
+    with pytest.raises(ct.InputError) as caught:
+        render(3, 4, formats="png", seconds=0)  # type: ignore[arg-type]
+    said = ("digraph is a int", "path is a int", "formats is 'png'; give a list", "seconds is 0; give a positive")
+    assert all(found.startswith(words) for found, words in zip(caught.value.problems, said, strict=True))
+    with pytest.raises(ct.InputError, match="formats is 5"):
+        render(graph, tmp_path / "x", formats=5)  # type: ignore[arg-type]
+    with pytest.raises(ct.InputError, match="digraph is a Solution; give what"):
+        render(ct.solve(small(), ct.Scenario()), "x")
+
+
 def test_same_picture_twice(tmp_path: Path) -> None:
     (one,), (two,) = (render(draw(small()), tmp_path / name, formats=["svg"]) for name in "ab")
     assert one.read_bytes() == two.read_bytes()

@@ -223,6 +223,49 @@ def test_other_targets() -> None:
     assert "price:x:A 19%" in source
 
 
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("loss", "who passed the loss on"),
+        ("equity:whale", "who passed on the loss of whale"),
+        ("price:x:A", "who passed on the fall of x:A"),
+        ("deficit:x", "who passed on the bad debt at x"),
+        ("haircut:x", "who passed on the haircut at x"),
+    ],
+)
+def test_the_title_names_the_target(target: str, asked: str) -> None:
+    system = worked().system
+    named = system.with_table("accounts", system.accounts.assign(group="whale"))
+    found = attribute(ct.solve(named, ct.Scenario(shocks={"A": 0.1}, depth={"x": 0.5}, name="fall")), target=target)
+    assert chain(found).title == f"fall: {asked}"
+    assert f">fall: {asked}<" in re.sub("</?B>", "", draw_paths(found).source)
+
+
+def test_long_remarks_are_wrapped() -> None:
+    system, scenarios = ct.datasets.load("october_2025")
+    found = attribute(ct.solve(system, scenarios["record"]), target="price:Binance:USDe")
+    remark = next(line for line in chain(found).remarks if line.startswith("Cut by"))
+    title = label(draw_paths(found).source, "title")
+    assert remark not in title
+    assert remark in title.replace(" | ", " ")
+
+
+def test_nothing_runs_through_a_badge() -> None:
+    """The loss on holdings runs level above the boxes that have a loop gain: above their badges, too."""
+    system, scenarios = ct.datasets.load("loop_lending")
+    lines = [
+        line for line in draw_paths(ct.solve(system, scenarios["thin_exit"])).source.splitlines() if "pos=" in line
+    ]
+    found = [re.findall(r"(-?[0-9.]+),(-?[0-9.]+)", line.partition('pos="')[2].partition('"')[0]) for line in lines]
+    places = [np.array(points, dtype=float) for points in found]
+    badges = [at[0] for line, at in zip(lines, places, strict=True) if line.strip().startswith("gain_")]
+    ways = [at[1:] for line, at in zip(lines, places, strict=True) if "->" in line]
+    level = [(a, b) for way in ways for a, b in zip(way[:-1:3], way[3::3], strict=True) if a[1] == b[1]]
+    above = [(x, y, a[1]) for x, y in badges for a, b in level if a[0] <= x <= b[0]]
+    assert len(above) == len(badges) == 2
+    assert all(height - y > 8.5 + 3.0 for _, y, height in above)  # half a badge, and half a line
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ct.InputError, match=r"solved is a str.*\n.*k is 0|k is 0"):
         draw_paths("solution", k=0)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 
 import contagion as ct
+from contagion.money import usd
 from contagion.stress import TippingPoint, tipping_point
 from contagion.stress.tipping import _leftmost, _Point
 from tests.stress_systems import borrowers, examples, seeds, shuffled
@@ -46,7 +47,10 @@ def test_no_jump_is_said_plainly() -> None:
     point = tipping_point(borrowers(1.0), ct.Scenario(shocks={"A": 0.1}))
     assert not point.found
     assert all(math.isnan(value) for value in (point.below, point.above, point.loss_below, point.loss_above))
-    assert repr(point).startswith("TippingPoint(none: from 0 to 2 times the scenario the loss never jumps by ")
+    said = (
+        f"No tipping point: from ×0 to ×2 the loss never jumps by {usd(point.jump)} or more ({len(point.curve)} solves)"
+    )
+    assert (str(point), repr(point)) == (said, f"TippingPoint({said})")
     assert len(point.curve) >= 21  # and where it is steep some more
 
 
@@ -55,11 +59,17 @@ def test_nothing_to_lose_has_no_tipping_point() -> None:
     assert not point.found
     assert point.jump == 0.0
     assert (point.curve["loss"] == 0.0).all()
+    assert str(point) == f"No tipping point: nothing is lost up to ×2 ({len(point.curve)} solves)"
 
 
 def test_the_result_reads_well_and_cannot_be_changed() -> None:
     point = tipping_point(borrowers(7.6), ct.Scenario(shocks={"A": 0.1}))
-    assert "times the scenario the loss jumps from" in repr(point)
+    between = f"between ×{point.below:.6g} and ×{point.above:.6g}"
+    amounts = [usd(each) for each in (point.loss_above - point.loss_below, point.loss_below, point.loss_above)]
+    jumps = "the loss jumps by {}, from {} to {}".format(*amounts)
+    counted = f"(a jump is {usd(point.jump)} or more; {len(point.curve)} solves)"
+    assert str(point) == f"The scenario tips {between}: {jumps} {counted}"
+    assert repr(point) == f"TippingPoint({point})"
     curve = point.curve
     curve["loss"] = 0.0
     assert point.curve["loss"].max() > 0.0

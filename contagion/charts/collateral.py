@@ -24,7 +24,7 @@ __all__ = ["draw_collateral_curve"]
 _FIRST, _FEEDBACK = COLOURS[0], COLOURS[1]
 _WIDER = 1.05  # times the gap at the end, from which the widest gap gets a label of its own
 _COLUMNS = ("first_round", "with_feedback")
-_SOURCE = "contagion.stress.collateral_curve(system, asset)"
+_SOURCE = "contagion.collateral_curve(system, asset)"
 
 
 def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
@@ -33,7 +33,7 @@ def draw_collateral_curve(curve: pd.DataFrame, asset: str = "") -> Figure:
     Parameters
     ----------
     curve : DataFrame
-        From `contagion.stress.collateral_curve`: index drop (0-1), columns first_round and with_feedback (USD).
+        From `contagion.collateral_curve`: index drop (0-1), columns first_round and with_feedback (USD).
     asset : str
         Whose drop it is; for the title.
 

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Tipping", "draw_tipping"]
 
 _FIGURES = ("found", "below", "above", "loss_below", "loss_above")
-_SOURCE = "contagion.stress.tipping_point(system, scenario)"
+_SOURCE = "contagion.tipping_point(system, scenario)"
 
 
 class Tipping(Protocol):
-    """What a chart needs to know of a tipping point, as `contagion.stress.tipping_point` returns it."""
+    """What a chart needs to know of a tipping point, as `contagion.tipping_point` returns it."""
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def draw_tipping(point: Tipping) -> Figure:
     Parameters
     ----------
     point : TippingPoint
-        From `contagion.stress.tipping_point`.
+        From `contagion.tipping_point`.
 
     Returns
     -------
@@ -135,12 +135,10 @@ def _words(point: Tipping, multiple: Floats, settled: Bools) -> Words:
     open_ended = int((~settled).sum())
     note = f"Open circles: {open_ended} of {settled.size} solves have not converged." if open_ended else ""
     if not point.found:
-        return Words(
-            "No tipping point",
-            f"between {_times(float(multiple.min()))} and {_times(float(multiple.max()))} "
-            "the loss grows without a jump",
-            note,
-        )
+        low, high = _times(float(multiple.min())), _times(float(multiple.max()))
+        lost = bool((point.curve["loss"] != 0.0).any())
+        words = f"between {low} and {high} the loss grows without a jump" if lost else f"nothing is lost up to {high}"
+        return Words("No tipping point", words, note)
     below, above = _bracket(point.below, point.above)
     return Words(
         f"The scenario tips at {_times(point.above)}",

@@ -1,5 +1,6 @@
-"""The command line: parse, call, print.
+"""The command line: parse, call, write, print.
 
+Files are written before anything is printed: whoever reads may stop early (`| head`), and that ends the program.
 Exit codes: 0 for success, 1 for bad input, 2 for wrong usage, 3 for a solve that did not converge.
 """
 
@@ -85,19 +86,18 @@ def demo(
     system, scenarios = ct.datasets.load(dataset)
     for name in scenarios:
         prepare(out / name)
+    solutions = {name: solved(system, scenario, max_rounds) for name, scenario in scenarios.items()}
+    for name, solution in solutions.items():
+        report.write_report(solution, out / name, watched())
     console = terminal()
     console.print(f"[bold]{dataset}[/]: {system!r}")
     mention(console, system, f"{resources.files('contagion') / 'data' / dataset}")
-    failed = False
-    for name, scenario in scenarios.items():
-        solution = solved(system, scenario, max_rounds)
-        failed |= not solution.converged
+    for solution in solutions.values():
         show(console, solution, top)
-        report.write_report(solution, out / name, watched())
     console.print(
         f"Tables, diagrams and run.json: {out}/<scenario>/ (look at {out}/{next(iter(scenarios))}/cascade.svg)"
     )
-    end(failed)
+    end(not all(solution.converged for solution in solutions.values()))
 
 
 @app.command()
@@ -131,10 +131,10 @@ def solve(
     system, chosen = ct.read_system(folder), ct.read_scenario(scenario)
     prepare(out)
     solution = solved(system, chosen, max_rounds)
+    report.write_report(solution, out, watched())
     console = terminal()
     show(console, solution, top)
     mention(console, solution.system, f"{folder} {scenario}")
-    report.write_report(solution, out, watched())
     console.print(f"Tables, diagrams and run.json: {out}")
     end(not solution.converged)
 
@@ -152,11 +152,11 @@ def rank(
     if out is not None:
         prepare_file(out)
     solution = solved(system, chosen, max_rounds)
+    if out is not None:
+        report.write_table(ct.rank(solution), out)
     console = terminal()
     show(console, solution, top)
     mention(console, solution.system, f"{folder} {scenario}")
-    if out is not None:
-        report.write_table(ct.rank(solution), out)
     end(not solution.converged)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 import contagion as ct
@@ -44,11 +46,20 @@ def explain(
     solution = solved(system, chosen, max_rounds)
     end(not solution.converged)
     found, told = ct.attribute(solution, target), ct.timeline(solution)
-    listed = ct.paths(found, top, by=columns)
+    if out is not None:
+        report.write_attribution(found, out, columns)
+        report.write_timeline(told, out)
     console = terminal()
     name = escape(chosen.name or "scenario")
     console.print(f"[bold]{name}[/]: {escape(target)} {_amount(found.unit)(found.total)}")
-    for line in told.story().splitlines():
+    _explanation(console, found, told.story(), ct.paths(found, top, by=columns), top)
+    if out is not None:
+        console.print(f"Tables and the picture of the paths: {out}", markup=False)
+
+
+def _explanation(console: Console, found: ct.Attribution, story: str, listed: pd.DataFrame, top: int) -> None:
+    """Print a story, the largest sources and channels, the paths, and how far the shares can be read."""
+    for line in story.splitlines():
         console.print(f"  {line}", markup=False, highlight=False)
     formats = {found.unit: _amount(found.unit), "share": percent}
     for table in (found.sources, found.channels):
@@ -60,10 +71,6 @@ def explain(
         console.print(f"{percent(row['share']):>6}  {' → '.join(row['path'])}{gain}", markup=False, highlight=False)
     rest = f"{percent(listed.attrs['unlisted_share']):>6}  on other paths"
     console.print(f"{rest}\n{found.reading}", markup=False, highlight=False)
-    if out is not None:
-        report.write_attribution(found, out, columns)
-        report.write_timeline(told, out)
-        console.print(f"Tables and the picture of the paths: {out}", markup=False)
 
 
 def tip(
@@ -78,12 +85,14 @@ def tip(
     if out is not None:
         prepare(out)
     found = ct.tipping_point(system, chosen, between=(0.0, most), max_rounds=max_rounds, progress=watched())
-    console = terminal()
-    console.print(str(found), markup=False, highlight=False)
+    drawn = True
     if out is not None:
         report.write_table(found.curve.rename_axis("row"), out / "tipping.csv")
-        if not report.write_chart("draw_tipping", found, out / "tipping"):
-            console.print('The picture needs matplotlib: pip install "contagion[charts]"', markup=False)
+        drawn = bool(report.write_chart("draw_tipping", found, out / "tipping"))
+    console = terminal()
+    console.print(str(found), markup=False, highlight=False)
+    if not drawn:
+        console.print('The picture needs matplotlib: pip install "contagion[charts]"', markup=False)
     end(not found.curve["converged"].all())
 
 
@@ -102,12 +111,12 @@ def compare(
     first, second = (solved(system, each, max_rounds) for each in chosen)
     end(not (first.converged and second.converged))
     found = ct.compare(first, second, k=top)
+    if out is not None:
+        report.write_comparison(found, out)
     console = terminal()
     console.print(str(found), markup=False, highlight=False)
     formats = {"loss_a": usd, "loss_b": usd, "change": usd}
     console.print(as_table(found.groups.head(top), formats))
-    if out is not None:
-        report.write_comparison(found, out)
 
 
 def _amount(unit: str) -> Callable[[float], str]:

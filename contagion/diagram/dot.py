@@ -15,15 +15,17 @@ from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import Point, Route, routes
 from contagion.diagram.style import CHANNELS, DOMAINS, FONT, INK, MUTED, SHAPES, fill
+from contagion.kernels.inputs import Floats
 from contagion.money import percent, usd
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Flip", "Page", "Room", "curve", "free_place", "numbered", "ordered", "page_looks", "to_dot"]
+__all__ = ["Flip", "Page", "Room", "curve", "free_place", "numbered", "ordered", "page_looks", "titled", "to_dot"]
 
 _TOP = 112.0
-_HEADING = 96.0
+_ABOVE = 40.0
+_HEADING = 16.0
 _NARROWEST = 700.0
 _LABELS = 18
 _EACH = 2
@@ -54,7 +56,9 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     rows = picture.boxes.itertuples(index=False)
     drawn = [_Box(box, picture.solved, scale) for box, scale in zip(rows, _scales(picture.boxes), strict=True)]
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
-    layout = arrange(picture.boxes, picture.edges, sizes, _TOP)
+    head, inner, high = titled(picture, sizes, _NARROWEST)
+    top = max(_TOP, high + _ABOVE)
+    layout = arrange(picture.boxes, picture.edges, sizes, top)
     found = routes(picture.boxes, picture.edges, layout)
     wide = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
     strip, depth = legend(picture, wide - 2 * MARGIN)
@@ -64,15 +68,22 @@ def to_dot(picture: Picture) -> graphviz.Digraph:
     )
     graph.attr("graph", **page_looks(picture, wide, bottom))
     page = Page(picture, layout, found, numbered(picture.boxes), Flip(bottom))
-    head, high = title(picture, wide - 2 * MARGIN)
-    graph.node("title", label=head, pos=page.flip(wide / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
-    _headings(graph, page)
+    graph.node("title", label=head, pos=page.flip(MARGIN + inner / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
+    _headings(graph, page, top - _HEADING)
     for domain in [*layout.lanes, ""]:
         _lane(graph, page, domain, drawn)
     _arrows(graph, page)
     legend_at = page.flip(wide / 2.0, layout.bottom + 16.0 + depth / 2.0)
     graph.node("legend", label=strip, pos=legend_at, **_PLAIN)
     return graph
+
+
+def titled(picture: Picture, sizes: Floats, narrowest: float) -> tuple[str, float, float]:
+    """Return the title as wide as the columns of boxes (boxes, 2), its width and its height."""
+    right = arrange(picture.boxes, picture.edges, sizes, 0.0).right  # the same wherever the boxes begin below it
+    inner = max(right, narrowest) - 2 * MARGIN
+    head, high = title(picture, inner)
+    return head, inner, high
 
 
 def page_looks(picture: Picture, page: float, bottom: float) -> dict[str, str]:
@@ -166,13 +177,13 @@ class _Box:
             self.looks["color"] = "#bdbdbd"
 
 
-def _headings(graph: graphviz.Digraph, page: Page) -> None:
+def _headings(graph: graphviz.Digraph, page: Page, height: float) -> None:
     """Write the headings of the columns."""
     for number, heading in enumerate(page.picture.columns[: len(page.layout.columns)]):
         if heading:
             middle = sum(page.layout.columns[number]) / 2.0
             label = f"<{font(Words(heading, 11.0, MUTED, bold=True))}>"
-            graph.node(f"column{number}", label=label, pos=page.flip(middle, _HEADING), **_PLAIN)
+            graph.node(f"column{number}", label=label, pos=page.flip(middle, height), **_PLAIN)
 
 
 def _caption(page: Page, domain: str) -> tuple[Words, Room]:
@@ -270,13 +281,13 @@ def _labelled(edges: pd.DataFrame) -> list[int]:
     return [int(row) for row in ranked.groupby("channel", sort=False).head(_EACH)["row"][:_LABELS]]
 
 
-def free_place(route: Route, words: Words, taken: list[Room]) -> Point | None:
-    """Return the first place along a route where its label hides no other, and take it; None if there is none."""
-    wide, high = width(words) / 2.0 + 2.0, 5.5
+def free_place(route: Route, words: Words, taken: list[Room], apart: float = 0.0) -> Point | None:
+    """Return the first place along a route with no other label within ``apart``, and take it; None if there is none."""
+    wide, high = width(words) / 2.0 + 2.0, 6.5
     for x, y in route.middles:
-        room = (x - wide, y - high, x + wide, y + high)
-        if not any(a < room[2] and room[0] < c and b < room[3] and room[1] < d for a, b, c, d in taken):
-            taken.append(room)
+        left, top, right, bottom = x - wide - apart, y - high - apart, x + wide + apart, y + high + apart
+        if not any(a < right and left < c and b < bottom and top < d for a, b, c, d in taken):
+            taken.append((x - wide, y - high, x + wide, y + high))
             return x, y
     return None
 

@@ -16,7 +16,9 @@ LOOP = 1.05
 """Loop gain from which a box of a causal chain has a badge."""
 
 _SIZE = 10.5
-_ROW = 19.0
+_ROW = 20.0
+_AIR = 2
+_MOST = 4
 _DASHES = {"solid": "━━", "dashed": "╍╍", "dotted": "┅┅"}
 
 _CHAIN = {
@@ -25,7 +27,7 @@ _CHAIN = {
     "quote": "quotes withdrawn, and the impact of thin depth",
 }
 _READING = (
-    "Width and %: share of the loss that flows; at every box, what comes in goes out or ends there.",
+    "Width and %: share of the total that flows; at every box, what comes in goes out or ends there.",
     "Light: flows back, loops.",
     "×2.8: loop gain, how often a dollar passes that box; shares above 100% count every pass.",
     "Size: what passes.",
@@ -36,8 +38,8 @@ _READING = (
 def title(picture: Picture, wide: float) -> tuple[str, float]:
     """Return the title as an HTML-like label of a width, and its height."""
     rows = [Words(picture.title, 20.0, INK, bold=True), Words(picture.subtitle, 13.0, MUTED)]
-    rows += [Words(line, 11.0, MUTED) for line in picture.remarks]
     rows = [fitted(row, wide) for row in rows]
+    rows += [line for remark in picture.remarks for line in _lines(Words(remark, 11.0, MUTED), wide)]
     return _block([font(row) for row in rows], wide), sum(1.3 * row.size for row in rows)
 
 
@@ -62,7 +64,7 @@ def legend(picture: Picture, wide: float) -> tuple[str, float]:
     sentences += told if picture.solved else ("×4: leverage.",)
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in [*sentences, *notes]], wide)
-    return _block(rows, wide), _ROW * len(rows)
+    return _block(rows, wide, _AIR), _ROW * len(rows)
 
 
 def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
@@ -79,11 +81,30 @@ def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
     sentences = [words for words in _READING if gains or not words.startswith("×")] if len(picture.boxes) else []
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in (*sentences, *notes)], wide)
-    return _block(rows, wide), _ROW * len(rows)
+    return _block(rows, wide, _AIR), _ROW * len(rows)
 
 
-def _block(rows: list[str], wide: float) -> str:
-    return table(rows, f'WIDTH="{wide:.0f}"', 'ALIGN="LEFT"')
+def _block(rows: list[str], wide: float, air: int = 0) -> str:
+    return table(rows, f'WIDTH="{wide:.0f}"', f'ALIGN="LEFT" CELLPADDING="{air}"')
+
+
+def _lines(words: Words, wide: float) -> list[Words]:
+    """Return words broken into lines of a width in points; a story longer than a few lines is cut.
+
+    Examples
+    --------
+    >>> [line.words for line in _lines(Words("a long story of a loss", 10), 60.0)]
+    ['a long story', 'of a loss']
+    """
+    lines: list[str] = []
+    rest = words.words.split()
+    while rest and len(lines) < _MOST - 1:
+        much = 1
+        while much < len(rest) and width(words._replace(words=" ".join(rest[: much + 1]))) <= wide:
+            much += 1
+        lines.append(" ".join(rest[:much]))
+        rest = rest[much:]
+    return [fitted(words._replace(words=line), wide) for line in [*lines, *([" ".join(rest)] if rest else [])]]
 
 
 def _wrapped(items: Sequence[tuple[Words, ...]], wide: float) -> list[str]:

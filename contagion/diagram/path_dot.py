@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from contagion.diagram.dot import Flip, Page, Room, curve, free_place, numbered, ordered, page_looks
+from contagion.diagram.dot import Flip, Page, Room, curve, free_place, numbered, ordered, page_looks, titled
 from contagion.diagram.labels import font, plain, short, table
 from contagion.diagram.layout import MARGIN, arrange
-from contagion.diagram.legend import LOOP, chain_legend, title
+from contagion.diagram.legend import LOOP, chain_legend
 from contagion.diagram.metrics import Words, extent, width
 from contagion.diagram.picture import Arrow, Picture, arrows
 from contagion.diagram.routes import routes
@@ -28,6 +28,9 @@ _THINNEST = 0.9
 _TOLD = 1.8
 _LABELLED = 0.0095
 _MINOR = 0.005
+_SMALL = 0.02
+_ALONE = 14.0
+_OVER = 11.0
 _NODE = {"fontname": FONT, "fontsize": "10", "fixedsize": "true", "color": "#4a4a4a", "penwidth": "0.8"}
 _PLAIN = {"shape": "plain", "style": "", "fixedsize": "false"}
 _SHAPES = {"hit": "note", "pushed": "note", "node": "tab"}
@@ -52,25 +55,28 @@ def to_dot(picture: Picture, total: float, unit: str) -> graphviz.Digraph:
 
     picture, of = ordered(picture), _Unit(total, unit)
     boxes, edges = picture.boxes, picture.edges
-    head, high = title(picture, _NARROWEST)
-    top = MARGIN + high + 34.0
     largest = float(boxes["gross"].max()) if len(boxes) else 0.0
     drawn = [_Box(box, of, largest) for box in boxes.itertuples(index=False)]
     sizes = np.array([box.size for box in drawn]).reshape(len(drawn), 2)
-    layout = arrange(boxes, edges.assign(usd=edges["usd"].abs()), sizes, top)
+    over = np.array([_OVER if box.badge else 0.0 for box in drawn])
+    pulled = picture._replace(edges=edges.assign(usd=edges["usd"].abs()))
+    sizes[:, 1] += over  # so that nothing runs through a badge
+    head, inner, high = titled(pulled, sizes, _NARROWEST)
+    top = MARGIN + high + 34.0
+    layout = arrange(boxes, pulled.edges, sizes, top)
     found = routes(boxes, edges, layout)
     wide = max(layout.right, _NARROWEST, *(x + MARGIN for route in found for x, _ in route.middles))
-    head, _ = title(picture, wide - 2 * MARGIN)
     strip, depth = chain_legend(picture, wide - 2 * MARGIN)
     bottom = layout.bottom + depth + 26.0
     flip = Flip(bottom)
     graph = graphviz.Digraph("contagion_paths", node_attr=_NODE, edge_attr={"fontname": FONT, "arrowsize": "0.6"})
     graph.attr("graph", **page_looks(picture, wide, bottom))
-    graph.node("title", label=head, pos=flip(wide / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
+    graph.node("title", label=head, pos=flip(MARGIN + inner / 2.0, MARGIN / 2.0 + high / 2.0), **_PLAIN)
     for number, heading in enumerate(picture.columns[: len(layout.columns)]):
         label = f"<{font(Words(heading, 11.0, MUTED, bold=True))}>"
         graph.node(f"column{number}", label=label, pos=flip(sum(layout.columns[number]) / 2.0, top - 18.0), **_PLAIN)
     ids = numbered(boxes)
+    layout = layout._replace(y=layout.y + over / 2.0, height=layout.height - over)
     for row, box in enumerate(drawn):
         graph.node(ids[row], pos=flip(layout.x[row], layout.y[row]), **box.looks)
     _arrows(graph, Page(picture, layout, found, ids, flip), of)
@@ -154,7 +160,8 @@ def _arrows(graph: graphviz.Digraph, page: Page, of: _Unit) -> None:
     for row in np.lexsort((np.arange(len(listed)), -size)).tolist():
         edge = listed[row]
         words = _label(edge, size[row], of)
-        at = free_place(page.routes[row], words, taken) if words.words else None
+        small = edge.channel != "cut" and not edge.told and size[row] < _SMALL * abs(of.total)
+        at = free_place(page.routes[row], words, taken, _ALONE if small else 0.0) if words.words else None
         if at is not None:
             label = table([font(words)], 'BGCOLOR="#ffffffd8"')
             graph.node(f"share{row + 1}", label=label, pos=page.flip(*at), **_PLAIN)

@@ -113,7 +113,7 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
     return Picture(
         boxes,
         pd.concat([shown, cuts], ignore_index=True) if len(cuts) else shown,
-        f"{scenario.name or 'Cascade'}: who passed the {found.target} on",
+        f"{scenario.name or 'Cascade'}: {_question(found)}",
         _headline(found),
         True,
         headings,
@@ -139,7 +139,20 @@ def _named(found: Attribution, every: Roles, k: int | None) -> tuple[Bools, list
     listed = largest_paths(found, k)
     share = percent(float(listed["share"].sum()))
     on_them: Bools = every.boxes["name"].isin({name for path in listed["path"] for name in path}).to_numpy()
-    return on_them, [f"The {len(listed)} largest paths carry {share} of the {found.target}."]
+    return on_them, [f"The {len(listed)} largest paths carry {share} of {_whole(found)}."]
+
+
+def _question(found: Attribution) -> str:
+    return "who passed the loss on" if found.target == "loss" else f"who passed on {_whole(found)}"
+
+
+def _whole(found: Attribution) -> str:
+    """Return what is shared out, in words."""
+    kind, _, name = found.target.partition(":")
+    if kind == "price":
+        return f"the {'fall' if found.total >= 0.0 else 'rise'} of {name}"
+    words = {"equity": "the loss of", "deficit": "the bad debt at", "haircut": "the haircut at"}
+    return f"{words[kind]} {name}" if kind in words else f"the {kind}"
 
 
 def _headline(found: Attribution) -> str:
@@ -213,7 +226,7 @@ def _left_out(flows: pd.DataFrame, rest: pd.DataFrame, found: Attribution) -> tu
         left, every = (float(table["usd"].abs().sum()) for table in (rest, flows))
         largest = percent(float(rest["usd"].abs().max()) / scale)
         notes.append(
-            f"other flows: {len(rest)} minor ones of at most {largest} of the {found.target}, {percent(left / every)} "
+            f"other flows: {len(rest)} minor ones of at most {largest} of {_whole(found)}, {percent(left / every)} "
             f"of all flows; they have no arrows, and each box says how much of them comes in and goes out"
         )
     negative = float(flows["usd"].clip(upper=0.0).sum())

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contagion.diagram.style import FONT
-from contagion.errors import ContagionError, InputError
+from contagion.errors import ContagionError, instance, is_number, refuse, texts
 
 if TYPE_CHECKING:
     import graphviz
@@ -56,7 +56,7 @@ def render(
     Raises
     ------
     InputError
-        If a format is unknown.
+        If an argument is not allowed, as a format that is unknown.
     ContagionError
         If there is no Graphviz, or none of its engines can draw this.
 
@@ -65,6 +65,7 @@ def render(
     Painting runs in a process of its own, so that it can be stopped, and a crash in it ends nothing else. Files
     appear whole or not at all. DejaVu Sans is carried along for machines without fonts.
     """
+    _check_arguments(digraph, path, formats, seconds)
     base, formats = _targets(Path(path), formats)
     command = _command()
     files, engines = [], list(_ENGINES)
@@ -74,6 +75,21 @@ def render(
             content = _painted(command, digraph.source, kind, engines, seconds, environment)
             files.append(_write(base.with_name(f"{base.name}.{kind}"), content))
     return files
+
+
+def _check_arguments(digraph: object, path: object, formats: object, seconds: object) -> None:
+    problems = []
+    if not isinstance(getattr(digraph, "source", None), str):  # any of graphviz, which is not imported for this
+        problems.append(f"digraph is a {type(digraph).__name__}; give what contagion.draw or draw_paths returns")
+    problems += instance("path", path, (str, Path), "the name of a file")
+    wrong = [] if formats is None else texts("formats", formats, "formats")
+    if isinstance(formats, Collection) and not wrong:
+        unknown = ", ".join(repr(kind) for kind in formats if kind not in FORMATS)
+        wrong = [f"formats: {unknown} cannot be drawn; allowed: {', '.join(FORMATS)}"] if unknown else []
+    problems += wrong
+    if not is_number(seconds) or not seconds > 0.0:
+        problems.append(f"seconds is {seconds!r}; give a positive number")
+    refuse(problems, "render")
 
 
 def renderer() -> tuple[str, str]:
@@ -113,9 +129,6 @@ def _targets(path: Path, formats: Sequence[str] | None) -> tuple[Path, tuple[str
     ending = path.suffix.removeprefix(".").lower()
     if formats is None:
         return (path.with_suffix(""), (ending,)) if ending in FORMATS else (path, _USUAL)
-    unknown = [kind for kind in formats if kind not in FORMATS]
-    if unknown:
-        raise InputError(f"formats: {', '.join(map(repr, unknown))} cannot be drawn; allowed: {', '.join(FORMATS)}")
     return (path.with_suffix("") if ending in FORMATS else path), tuple(formats)
 
 

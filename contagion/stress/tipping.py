@@ -15,6 +15,7 @@ from tqdm import tqdm
 from contagion.errors import instance, is_number, refuse, whole
 from contagion.frozen import HandsOutCopies
 from contagion.kernels import State
+from contagion.money import usd
 from contagion.scenario import Scenario
 from contagion.solve import solve
 from contagion.stress.order import grows_with_multiple, keeps_order
@@ -56,15 +57,21 @@ class TippingPoint(HandsOutCopies):
     curve: pd.DataFrame = field(repr=False)
 
     def __repr__(self) -> str:
+        return f"TippingPoint({self})"
+
+    def __str__(self) -> str:
         low, high = self.curve["multiple"].iloc[0], self.curve["multiple"].iloc[-1]
         failed = int((~self.curve["converged"].astype(bool)).sum())
         solves = f"{len(self.curve)} solves" + (f", {failed} of them NOT CONVERGED" if failed else "")
-        counted = f"{self.jump:,.2f} USD or more; {solves}"
+        if (self.curve["loss"] == 0.0).all():
+            return f"No tipping point: nothing is lost up to ×{high:g} ({solves})"
+        counted = f"{usd(self.jump)} or more"
         if not self.found:
-            return f"TippingPoint(none: from {low:g} to {high:g} times the scenario the loss never jumps by {counted})"
+            return f"No tipping point: from ×{low:g} to ×{high:g} the loss never jumps by {counted} ({solves})"
         return (
-            f"TippingPoint(between {self.below:.6g} and {self.above:.6g} times the scenario the loss jumps from "
-            f"{self.loss_below:,.2f} to {self.loss_above:,.2f} USD; a jump is {counted})"
+            f"The scenario tips between ×{self.below:.6g} and ×{self.above:.6g}: the loss jumps by "
+            f"{usd(self.loss_above - self.loss_below)}, from {usd(self.loss_below)} to {usd(self.loss_above)} "
+            f"(a jump is {counted}; {solves})"
         )
 
 
@@ -149,11 +156,11 @@ def tipping_point(
         points: list[_Point] = []
         for multiple in _grid(low, high):
             points.append(solved(multiple, points[-1].state if points else None))
-        usd = _JUMP * _reference(points)
-        found = _leftmost(points, solved, usd, float(accuracy)) if usd > 0.0 else None
+        jump = _JUMP * _reference(points)
+        found = _leftmost(points, solved, jump, float(accuracy)) if jump > 0.0 else None
     below, above = found or (_NOWHERE, _NOWHERE)
     curve = pd.DataFrame(rows, columns=list(_Row._fields)).sort_values("multiple", ignore_index=True)
-    return TippingPoint(found is not None, below.multiple, above.multiple, below.loss, above.loss, usd, curve)
+    return TippingPoint(found is not None, below.multiple, above.multiple, below.loss, above.loss, jump, curve)
 
 
 class _Row(NamedTuple):
@@ -211,12 +218,12 @@ def _reference(points: Sequence[_Point]) -> float:
     return own[0] if own else max(finite[-1:], default=0.0)
 
 
-def _leftmost(points: Sequence[_Point], solved: _Solver, usd: float, accuracy: float) -> tuple[_Point, _Point] | None:
+def _leftmost(points: Sequence[_Point], solved: _Solver, jump: float, accuracy: float) -> tuple[_Point, _Point] | None:
     """Return the ends of the first interval, as wide as the accuracy at most, over which the loss jumps."""
     waiting = list(pairwise(points))[::-1]  # a stack with the leftmost interval on top
     while waiting:
         left, right = waiting.pop()
-        if not right.loss >= left.loss + usd:
+        if not right.loss >= left.loss + jump:
             continue
         middle = (left.multiple + right.multiple) / 2.0
         if right.multiple - left.multiple <= accuracy or not left.multiple < middle < right.multiple:
