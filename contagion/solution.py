@@ -30,12 +30,15 @@ class Solution(HandsOutCopies):
         Step below which the rounds could end.
     parts : frames.Parts
         Arrays that the tables are made from; not part of the public surface.
+    forced_loss : float, optional
+        Of a greatest fixed point: loss at the least one, USD.
     """
 
     system: System
     scenario: Scenario
     tol: float
     parts: frames.Parts = field(repr=False)
+    forced_loss: float | None = None
 
     def __repr__(self) -> str:
         name = f"{self.scenario.name!r}, " if self.scenario.name else ""
@@ -70,6 +73,15 @@ class Solution(HandsOutCopies):
     def error_estimate(self) -> float:
         """Estimated distance to the fixed point, residual·ρ/(1 − ρ)."""
         return error_estimate(self._steps)
+
+    @property
+    def self_fulfilling(self) -> float:
+        """Loss at the greatest fixed point beyond that at the least one, USD: what a run takes that no shock forces.
+
+        NaN unless solved with ``greatest=True``. In systems that are not long-only it is the loss beyond the least one
+        at the state that rounds from everything lost come down to.
+        """
+        return math.nan if self.forced_loss is None else self.totals["loss"] - self.forced_loss
 
     @cached_property
     def _steps(self) -> tuple[float, ...]:

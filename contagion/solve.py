@@ -13,6 +13,7 @@ from contagion.arrays import lower
 from contagion.errors import NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
 from contagion.kernels import Record, iterate, settle
+from contagion.kernels.rounds import everything_lost
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System
@@ -28,6 +29,7 @@ def solve(
     max_rounds: int = 20_000,
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
+    greatest: bool = False,
 ) -> Solution:
     """Return the least fixed point that a scenario forces on a system: prices, liquidations, liquidity and losses.
 
@@ -45,6 +47,10 @@ def solve(
         Whether a result that has not converged raises or comes back with ``converged`` False.
     progress : bool
         Whether to show rounds on stderr.
+    greatest : bool
+        Whether to return the greatest fixed point instead, in which everybody runs because everybody else does. Rounds
+        come down from everything lost; ``solution.self_fulfilling`` is the loss beyond that of the least fixed point,
+        which no shock has forced.
 
     Returns
     -------
@@ -78,9 +84,16 @@ def solve(
     system = applied(system, scenario)
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
-        run = iterate(inputs, tol, max_rounds, partial(_show, bar))
+        show = partial(_show, bar)
+        run = iterate(inputs, tol, max_rounds, show)
+        worst = (
+            iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum) if greatest else None
+        )
     solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run, settle(inputs, run.state)))
-    if not run.converged and on_failure == "raise":
+    if worst is not None and (run.converged or on_failure == "return"):
+        parts = Parts(system, inputs, labels, worst, settle(inputs, worst.state))
+        solution = Solution(system, scenario, tol, parts, forced_loss=solution.totals["loss"])
+    if not solution.converged and on_failure == "raise":
         raise NotConverged(_failure(solution), solution)
     return solution
 

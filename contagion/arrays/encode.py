@@ -79,10 +79,19 @@ def matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) ->
     """Return a sparse matrix whose entries stand in canonical order: by row, then column, then value."""
     from scipy import sparse  # loaded where it is used: it would double the import time of the package
 
-    key = rows * shape[1] + columns
-    order = np.argsort(key, kind="stable")
-    if (np.diff(key[order]) == 0).any():  # entries that will be added need an order of their own
-        order = np.lexsort((values, key))
-    built: sparse.csr_array = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
+    built: sparse.csr_array = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
+    if built.nnz < values.size:  # entries that were added need an order of their own
+        order = _by_cell_and_value(rows * shape[1] + columns, values)
+        built = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
     built.sum_duplicates()
     return built
+
+
+def _by_cell_and_value(cell: Ints, values: Floats) -> Ints:
+    """Return the order of entries by cell, then value; only those that share a cell are sorted by both."""
+    order = np.argsort(cell)
+    twin = np.flatnonzero(np.diff(cell[order]) == 0)
+    shared = np.union1d(twin, twin + 1)
+    rows = order[shared]
+    order[shared] = rows[np.lexsort((values[rows], cell[rows]))]
+    return order

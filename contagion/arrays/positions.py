@@ -51,7 +51,7 @@ def positions_of(
     )
     perp = side >= codes.LONG
     paid = quantity[perp] * floats(table["entry_price"])[perp]
-    entry = matrix(paid, account[perp], np.zeros(paid.size, dtype=np.int64), (shape[0], 1)).toarray()[:, 0]
+    entry = matrix(paid, account[perp], column[perp], shape) @ np.ones(shape[1])
     return positions, entry, terms[["platform", "asset", "side"]]
 
 

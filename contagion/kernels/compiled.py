@@ -13,7 +13,7 @@ from contagion.kernels.credit import borne
 from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import IMMUNE, Packed, pack, spare, unit_surplus
-from contagion.kernels.reaction import Firsts, Immune, Reaction, State
+from contagion.kernels.reaction import Firsts, Immune, Ratchet, Reaction, State
 from contagion.kernels.screen import Screen, build, moves
 from contagion.kernels.threads import over_chunks
 
@@ -88,11 +88,11 @@ class _Active:
 class CompiledPass:
     """All accounts in one pass over memory; see `contagion.kernels.fused`."""
 
-    def __init__(self, inputs: Inputs, state: State, immune: Immune | None, ready: Prepared) -> None:
+    def __init__(self, inputs: Inputs, state: State, immune: Immune | None, ready: Prepared, ratchet: Ratchet) -> None:
         book, size = ready.book, ready.opening.size
         if immune is not None:
             book = book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark))
-        self._inputs, self._book = inputs, book
+        self._inputs, self._book, self._falling = inputs, book, ratchet is np.minimum
         self._active = _Active(ready, book, state.liquidated)
         self.firsts = Firsts.of(size)
         self.opening = ready.opening[inputs.quotes.account]
@@ -137,6 +137,7 @@ class CompiledPass:
             active.rows,
             active.bounds,
             active.listed,
+            self._falling,
         )
         units = net_units(inputs.positions, in_order(sums.closed))
         deficits = in_order(sums.deficits)

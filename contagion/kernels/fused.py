@@ -193,6 +193,7 @@ def _evaluate(
     deficits: Floats,
     number: int,
     funds: bool,
+    falling: bool,
 ) -> tuple[float, int, int]:
     """Act on the lines of some accounts of one chunk: calls, stop-losses, liquidations, sales, deficits.
 
@@ -229,7 +230,7 @@ def _evaluate(
                 all_drawn[a],
             )
         now, cause = before, 0
-        if before < 1.0 or first_sold[a] == 0:
+        if before < 1.0 or falling or first_sold[a] == 0:
             share = 0.0
             if called and policy == DELEVER:
                 target = _surplus(strict, weighted, debt, maintenance, rules[rule, CALL_TARGET])
@@ -256,9 +257,9 @@ def _evaluate(
                         wanted = max(wanted, min(1.0, rules[rule, FACTOR] * debt / (proceeds + debt)))
                 if wanted > share:
                     share, cause = wanted, LIQUIDATION
-            if share > before:
+            if share != before and (share < before) == falling:
                 now = share
-                moved = max(moved, now - before)
+                moved = max(moved, abs(now - before))
                 liquidated[a] = now
                 spare[a] = -np.inf
         if now > 0.0:
@@ -294,6 +295,7 @@ def account_pass(
     rows: NDArray[np.int64],
     bounds: Ints,
     listed: bool,
+    falling: bool,
 ) -> None:
     """Evaluate those ``rows`` that stand between the bounds of each chunk; unless they are listed, find them first."""
     most = 0
@@ -310,7 +312,7 @@ def account_pass(
         deficits[:] = 0.0
         sums.counts[c, 2] = chosen.size
         sums.moved[c], sums.counts[c, 0], sums.counts[c, 1] = _evaluate(
-            book, ledger, chosen, lines, closed, deficits, number, funds
+            book, ledger, chosen, lines, closed, deficits, number, funds, falling
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,6 +26,10 @@ class Immune(NamedTuple):
     accounts: Bools  # (a,) sell off the market: shares, losses and deficits are their own, prices do not feel the sale
     quotes: Bools  # (j,) stay, whatever becomes of their account
     nodes: Bools  # (n,) whose claimants lose nothing
+
+
+Ratchet = Callable[[Floats, Floats], Floats]
+"""np.maximum for rounds that set out from nothing lost, np.minimum for rounds from everything lost."""
 
 
 class Reaction(NamedTuple):

@@ -15,7 +15,7 @@ from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_unit
 from contagion.kernels.credit import Losses, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
-from contagion.kernels.reaction import Firsts, Immune, Pass, Reaction, State
+from contagion.kernels.reaction import Firsts, Immune, Pass, Ratchet, Reaction, State
 
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
@@ -80,6 +80,15 @@ def start(inputs: Inputs) -> State:
     )
 
 
+def everything_lost(inputs: Inputs) -> State:
+    """Return the state above all others: every account closed, every quote gone, every claim and token worth nothing."""
+    accounts, quotes = np.ones(inputs.accounts.platform.size), np.ones(inputs.quotes.depth.size)
+    haircut = np.where(inputs.nodes.liabilities > 0.0, 1.0, 0.0)
+    sold = sold_on_markets(inputs, accounts)
+    cleared = clear(inputs.markets, inputs.quotes, sold, quotes, haircut, None)
+    return State(cleared.log_drop, accounts, quotes, haircut, cleared.average(inputs.markets))
+
+
 def opening_lines(inputs: Inputs) -> Lines:
     """Return the lines before anything has happened."""
     price = inputs.markets.price
@@ -114,20 +123,20 @@ def step(
 
 
 def _react(
-    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None
+    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None, ratchet: Ratchet = np.maximum
 ) -> tuple[Reaction, Decision, Losses]:
     """Return what accounts do at the prices and haircuts of a state."""
     price = prices(inputs.markets.price, state.log_drop)
     at = lines(inputs.positions, inputs.accounts, price, state.average, 1.0 - state.haircut)
     made = decide(inputs.accounts, at, opening_equity)
-    liquidated = np.maximum(state.liquidated, made.liquidated)
+    liquidated = ratchet(state.liquidated, made.liquidated)
     lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
     reaction = Reaction(
         liquidated=liquidated,
         sold=sold_on_markets(inputs, _on_markets(liquidated, immune)),
         quoting=at.equity[inputs.quotes.account],
         haircut=lost.haircut,
-        moved=float((liquidated - state.liquidated).max(initial=0.0)),
+        moved=float(np.abs(liquidated - state.liquidated).max(initial=0.0)),
         deficit=float(lost.deficits.sum()),
         evaluated_count=liquidated.size,
         called_count=int(np.count_nonzero(made.called)),
@@ -137,11 +146,16 @@ def _react(
 
 
 def _respond(
-    inputs: Inputs, state: State, made: Reaction, opening: Floats, immune: Immune | None
+    inputs: Inputs,
+    state: State,
+    made: Reaction,
+    opening: Floats,
+    immune: Immune | None,
+    ratchet: Ratchet = np.maximum,
 ) -> tuple[State, Clearing]:
     """Return what quotes, nodes and markets make of what accounts do."""
-    withdrawn = np.maximum(state.withdrawn, withdrawn_quotes(inputs, made.quoting, made.liquidated, opening))
-    haircut = np.maximum(state.haircut, made.haircut)
+    withdrawn = ratchet(state.withdrawn, withdrawn_quotes(inputs, made.quoting, made.liquidated, opening))
+    haircut = ratchet(state.haircut, made.haircut)
     if immune is not None:
         withdrawn, haircut = np.where(immune.quotes, 0.0, withdrawn), np.where(immune.nodes, 0.0, haircut)
     cleared = clear(inputs.markets, inputs.quotes, made.sold, withdrawn, haircut, state.log_drop)
@@ -151,15 +165,15 @@ def _respond(
 class SparsePass:
     """All accounts by sparse products, which small systems do not have to wait for."""
 
-    def __init__(self, inputs: Inputs, immune: Immune | None) -> None:
-        self._inputs, self._immune = inputs, immune
+    def __init__(self, inputs: Inputs, immune: Immune | None, ratchet: Ratchet) -> None:
+        self._inputs, self._immune, self._ratchet = inputs, immune, ratchet
         self._opening_equity = opening_lines(inputs).equity
         self.opening = self._opening_equity[inputs.quotes.account]
         self.firsts = Firsts.of(inputs.accounts.platform.size)
 
     def __call__(self, number: int, state: State) -> Reaction:
         """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
-        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune)
+        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet)
         firsts = self.firsts
         firsts.called[made.called & (firsts.called == 0)] = number
         first = (reaction.liquidated > 0.0) & (firsts.liquidated == 0)
@@ -239,23 +253,25 @@ def iterate(
     begin: State | None = None,
     immune: Immune | None = None,
     prepared: Prepared | None = None,
+    ratchet: Ratchet = np.maximum,
 ) -> Rounds:
     """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
     A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
     estimated error must have come down to `ACCURACY` too. Rounds set out from zero, or from the state ``begin``; the
     ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced. ``prepared`` accounts serve
-    all runs of one system.
+    all runs of one system. The ``ratchet`` keeps the larger of what was and what is asked for; np.minimum, the smaller:
+    rounds then come down from a state above, and end in the greatest fixed point below it.
     """
     state = start(inputs) if begin is None else begin
-    react = account_pass(inputs, state, immune, prepared)
+    react = account_pass(inputs, state, immune, prepared, ratchet)
     records: list[Record] = []
     steps: list[float] = []
     converged = False
     with np.errstate(over="ignore", invalid="ignore"):  # a price beyond all numbers ends the rounds; see `distance`
         while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
             made = react(len(records) + 1, state)
-            new, cleared = _respond(inputs, state, made, react.opening, immune)
+            new, cleared = _respond(inputs, state, made, react.opening, immune, ratchet)
             steps.append(distance(state, new, made.moved))
             records.append(_record(inputs, new, made, cleared, steps[-1]))
             state = new
@@ -275,13 +291,15 @@ def ready(inputs: Inputs) -> Prepared | None:
     return compiled.prepare(inputs)
 
 
-def account_pass(inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None = None) -> Pass:
+def account_pass(
+    inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None, ratchet: Ratchet
+) -> Pass:
     """Return what evaluates the accounts: the compiled pass where the system is large enough to wait for it."""
     if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
-        return SparsePass(inputs, immune)
+        return SparsePass(inputs, immune, ratchet)
     from contagion.kernels import compiled  # loads the compiler
 
-    return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False))
+    return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False), ratchet)
 
 
 def _record(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:

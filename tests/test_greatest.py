@@ -1,0 +1,83 @@
+"""The greatest fixed point: who would fall if everybody fell."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import contagion as ct
+from contagion import kernels
+from contagion.arrays import lower
+from contagion.kernels import chunks, rounds
+from contagion.stress.order import keeps_order
+from contagion.validate import applied
+from tests.systems import draw
+
+UP_TO = 1e-9
+
+
+def runnable(debt: float) -> ct.System:
+    """10 A against a debt, in a market that 0.5 lower by 1 %: selling all takes 20 %."""
+    return ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 0.5}),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.8}),
+        accounts=pd.DataFrame({"account": ["a"], "platform": "x", "cash": -debt}),
+        positions=pd.DataFrame({"account": ["a"], "asset": "A", "quantity": 10.0}),
+    )
+
+
+def test_a_run_that_nothing_forces() -> None:
+    """0.8 × 10 covers a debt of 7 at the opening, and 0.8 × 10 × 0.99^20 = 6.54 does not."""
+    least, worst = (ct.solve(runnable(7.0), greatest=greatest) for greatest in (False, True))
+    assert least.totals["loss"] == 0.0
+    assert math.isnan(least.self_fulfilling)
+    assert worst.accounts["liquidated"].tolist() == [1.0]
+    assert worst.markets["price"].tolist() == pytest.approx([0.99**20])
+    sold = 10.0 * (1.0 - 0.99**20) / (20.0 * -math.log(0.99))
+    assert worst.self_fulfilling == worst.totals["loss"] == pytest.approx(10.0 - sold)
+
+
+def test_a_sound_system_has_one_fixed_point() -> None:
+    worst = ct.solve(runnable(6.0), greatest=True)
+    assert worst.self_fulfilling == 0.0
+    assert worst.accounts["liquidated"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_both_ends_are_fixed_points_and_one_lies_above_the_other(seed: int) -> None:
+    system, scenario = draw(seed, shorts=False)
+    worst = ct.solve(system, scenario, greatest=True, on_failure="return")
+    inputs, state = worst.parts.inputs, worst.parts.run.state
+    if not keeps_order(inputs) or not worst.converged:
+        return
+    least = ct.solve(system, scenario).parts.run.state
+    for low, high in zip(least[:4], state[:4], strict=True):
+        assert (low <= high + UP_TO).all()
+    again = kernels.iterate(inputs, 1e-12, 2, None, state, ratchet=np.minimum)
+    raised = kernels.iterate(inputs, 1e-12, 2, None, state)
+    for after in (again.state, raised.state):  # neither ratchet moves it
+        for before, now in zip(state[:4], after[:4], strict=True):
+            assert (np.isclose(before, now, rtol=0.0, atol=UP_TO) | (before == now)).all()
+
+
+def test_some_random_systems_can_run() -> None:
+    gaps = [
+        ct.solve(*draw(seed, shorts=False), greatest=True, on_failure="return").self_fulfilling for seed in range(30)
+    ]
+    assert sum(gap > 1.0 for gap in gaps) > 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_compiled_pass_comes_down_alike(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    system, scenario = draw(seed)
+    inputs = lower(applied(system, scenario), scenario)[0]
+    top = rounds.everything_lost(inputs)
+    sparse = kernels.iterate(inputs, 1e-12, 2_000, None, top, ratchet=np.minimum)
+    monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
+    compiled = kernels.iterate(inputs, 1e-12, 2_000, None, top, ratchet=np.minimum)
+    assert len(sparse.records) == len(compiled.records)
+    for one, other in zip(sparse.state, compiled.state, strict=True):
+        assert np.array_equal(one, other, equal_nan=True)
