@@ -81,7 +81,7 @@ def start(inputs: Inputs) -> State:
 
 
 def everything_lost(inputs: Inputs) -> State:
-    """Return the state above all others: every account closed, every quote gone, every claim and token worth nothing."""
+    """Return the state above all others: all accounts closed, all quotes gone, all claims and tokens worth nothing."""
     accounts, quotes = np.ones(inputs.accounts.platform.size), np.ones(inputs.quotes.depth.size)
     haircut = np.where(inputs.nodes.liabilities > 0.0, 1.0, 0.0)
     sold = sold_on_markets(inputs, accounts)
