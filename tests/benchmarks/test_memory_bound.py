@@ -137,7 +137,7 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
 
 
 def test_a_mild_scenario_costs_a_few_percent(benchmark: BenchmarkFixture) -> None:
-    """A scenario that touches one account in a hundred takes a twentieth of the rounds of one that hits half, or less."""
+    """A scenario that touches one account in a hundred takes a twentieth of one that hits half, or less."""
     system, scenario = ct.generate.system(accounts=1_000_000, seed=7)
     times = {}
     for name, factor in (("full", 1.0), ("mild", 0.05)):
