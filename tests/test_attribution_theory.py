@@ -507,7 +507,7 @@ def test_8_the_loss_balances(shorts: bool) -> None:
     forgets (docs/decisions/0010).
     """
     seen: set[str] = set()
-    for seed in range(60):
+    for seed in range(30):
         tables, scenario, solution = solved(seed, shorts)
         terms = slow_of(tables, scenario, solution, layers=False).balance
         seen |= {name for name, value in terms.items() if value != 0.0}
@@ -624,7 +624,7 @@ def small(solution: ct.Solution) -> ct.Attribution | None:
 
 def test_paths_are_those_of_the_determinant_formula_and_add_up_to_the_loss() -> None:
     tried, longest = 0, 0
-    for seed in range(60):
+    for seed in range(30):
         tables, scenario = random_tables(np.random.default_rng(seed), shorts=False, size="tiny")
         found = small(ct.solve(to_system(tables), to_scenario(scenario), on_failure="return"))
         if found is None:

@@ -11,7 +11,7 @@ from tests import oracle
 from tests.random_systems import random_tables
 from tests.systems import loose, to_scenario, to_system
 
-SEEDS = 40
+SEEDS = 30
 """Seeds in one test case; a case is short enough to be run alone."""
 
 

@@ -10,7 +10,7 @@ from tests.test_attribution import worked_example
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_sources_add_up_to_the_loss(shorts: bool) -> None:
-    for seed in range(40):
+    for seed in range(20):
         solution = ct.solve(*draw(seed, shorts), on_failure="return")
         found, loss = ct.provenance(solution), solution.totals["loss"]
         assert found["usd"].sum() == pytest.approx(loss, rel=1e-9, abs=1e-12), seed
