@@ -263,3 +263,76 @@ def test_glasserman_young_2015_proposition_1_contagion_is_bounded(seed: int) -> 
     failed = clearing.eisenberg_noe(debts, left, external).defaulted.to_numpy()[1:]
     connected = debts[0].sum() / (debts[0].sum() + external[0])
     assert worth[1:][failed].sum() <= connected * max(assets[0] - worth[0], 0.0) + 1e-9
+
+
+# Fire sales and structure
+
+
+def two_banks_of_schaanning(shock: float, **options: Any) -> clearing.Deleveraging:
+    """Bank A with 90 of bonds, 10 of other assets and 4 of equity; B with 70, 20 and 4.5; A's other assets fall."""
+    depth = clearing.market_depth([50.0], [0.02], scale=0.4, horizon=20.0)
+    assert depth.round(2).tolist() == [4472.14]
+    return clearing.cont_schaanning(
+        [[90.0], [70.0]], [4.0, 4.5], depth, illiquid_assets=[10, 20], illiquid_loss=[10 * shock, 0], **options
+    )
+
+
+def test_finnetvalu_test_csmodel_two_banks_of_schaanning_2016() -> None:
+    """wolfstam/FinNetValu, test/models/test_csmodel.jl: shares sold, impact, equity, at α = 0.5 and a limit of 33.3."""
+    first = two_banks_of_schaanning(0.2, leverage_limit=33.3, max_rounds=1, on_failure="return")
+    assert first.frame["first_loss"].tolist() == [2.0, 0.0]
+    assert first.assets["price_drop"].round(5).tolist() == [0.00771]
+    assert first.price.round(5).tolist() == [0.99229]
+    assert first.equity.round(2).tolist() == [1.44, 3.96]
+    assert first.losses[1].to_numpy() == pytest.approx([0.5586, 0.5397], abs=2e-3)  # printed for a share of 0.39
+    shares = two_banks_of_schaanning(0.2, leverage_limit=33.3).deleveraging
+    assert shares.iloc[0].round(2).tolist() == [0.39, 0.32, 0.15]
+    assert shares.iloc[1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_schaanning_2016_figure_1_2_1_loss_of_the_second_bank() -> None:
+    """As in wolfstam/FinNetValu, demos/csmodel_replicate_ShaanningThesis.jl: about 1.4 if A sells everything."""
+    result = two_banks_of_schaanning(0.45, shortfall=1.0)
+    assert result.deleveraging[1].tolist()[0] == 1.0
+    assert result.losses[1].round(1).tolist()[1] == 1.4
+
+
+SIX = list("ABCEFD")
+
+
+def six_nodes() -> tuple[pd.DataFrame, dict[str, float]]:
+    columns = [[0] * 6, [5, 0, 0, 0, 0, 2], [0, 3, 0, 0, 2, 2], [0, 0, 4, 0, 5, 0], [10, 2, 0, 0, 5, 0], [2, *[0] * 5]]
+    debts = pd.DataFrame(np.array(columns, dtype=float).T, SIX, SIX)
+    debts.loc["F", "F"] = 0.0  # its own debt to itself, which nobody else sees
+    return debts, {"A": 10, "B": 2, "C": 2, "E": 1, "F": 10, "D": 4}
+
+
+def test_networkriskmeasures_test_1_risk_com_impact_matrix() -> None:
+    """carloscinelli/NetworkRiskMeasures, tests/testthat/test_1_risk_com.R: impacts, each up to one, by column."""
+    debts, buffer = six_nodes()
+    printed = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0.2, 0, 0, 0.0, 0, 0.5]
+    expected = np.array([*printed, 0, 0, 0, 0, 0]).reshape(6, 6).T  # 0.5 of F on itself left out
+    assert clearing.impact_matrix(debts, buffer).clip(upper=1.0).to_numpy() == pytest.approx(expected)
+    binary = clearing.impact_matrix(debts, buffer, binary=True)
+    assert (binary.to_numpy() == (expected >= 1)).all()
+    assert clearing.vulnerability_matrix(debts, buffer, binary=True).equals(binary.T)
+
+
+def test_networkriskmeasures_test_1_risk_com_communicability() -> None:
+    """The same file: the exponential of the binary impact matrix, by column."""
+    debts, buffer = six_nodes()
+    found = clearing.communicability(clearing.impact_matrix(debts, buffer, binary=True))
+    printed = [1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 1.5, 0.833333333333333, 0.5, 1, 1, 1.5]
+    printed += [0.666666666666667, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+    assert found.to_numpy() == pytest.approx(np.array(printed).reshape(6, 6).T, abs=1e-14)
+
+
+def test_networkriskmeasures_test_3_impacts_susceptibility_fluidity_diffusion() -> None:
+    """carloscinelli/NetworkRiskMeasures, tests/testthat/test_3_impacts.R (Silva, de Souza and Tabak)."""
+    debts, buffer = ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}
+    assert clearing.impact_susceptibility(debts, buffer).to_dict() == {"a": 0.0, "b": 1.0, "c": 1.25}
+    assert clearing.impact_fluidity(debts, buffer) == 0.75
+    table = clearing.impact_diffusion(debts, buffer)
+    assert table["start"].to_dict() == pytest.approx({"a": 1.25, "b": 1.0, "c": 0.0})
+    assert table["intermediate"].to_dict() == pytest.approx({"a": 0.0, "b": 0.5, "c": 0.0})
+    assert table["total"].to_dict() == pytest.approx({"a": 1.25, "b": 1.5, "c": 0.0})
