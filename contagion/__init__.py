@@ -17,7 +17,7 @@ Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_l
 load matplotlib when they are first asked for.
 """
 
-from contagion import clearing, datasets, generate
+from contagion import clearing, datasets, generate, reconstruct
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
 from contagion.attribution import Attribution, attribute, paths, provenance, walks
 from contagion.compare import Comparison, compare
@@ -66,6 +66,7 @@ __all__ = [
     "rank",
     "read_scenario",
     "read_system",
+    "reconstruct",
     "render",
     "review",
     "run_coverage",

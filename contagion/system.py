@@ -116,6 +116,112 @@ class System(HandsOutCopies):
 
         return cls(**network.tables_of(graph))
 
+    @classmethod
+    def from_liabilities(
+        cls,
+        liabilities: Any,
+        external_assets: Any,
+        external_liabilities: Any = None,
+        *,
+        recovery_rate: Any = 1.0,
+    ) -> Self:
+        """Return a network of debts as nodes and claims, on which `contagion.solve` clears as the classic models do.
+
+        The buffer of a node is its equity if everybody pays: external assets and claims less debts. A node whose
+        equity is negative starts with an account without assets that owes the shortfall to it; nobody will pay that.
+        Shocks are external losses of a scenario, up to external assets.
+
+        Parameters
+        ----------
+        liabilities : (n, n) array, sparse array, DataFrame or DiGraph
+            ``liabilities[i, j]`` is what i owes j, USD.
+        external_assets : (n,) array, Series, mapping or float
+            Assets other than claims in the network, USD.
+        external_liabilities : likewise, optional
+            Debts outside of the network, USD, pari passu; none by default.
+        recovery_rate : float, or one for each node
+            Share of a defaulter's remaining assets that creditors get: 1 is `clearing.eisenberg_noe`, less is
+            `clearing.rogers_veraart` with alpha = beta = recovery_rate (``docs/model.md``, section 9).
+
+        Returns
+        -------
+        System
+            Nodes (with the extra columns external_assets and external_liabilities), claims, and accounts of group
+            shortfall. Labels become text.
+
+        Raises
+        ------
+        InputError
+            All that is wrong with the input.
+
+        Examples
+        --------
+        The first bank has 1 and owes 2 to the second, who owes 2 to the third: both can pay half.
+
+        >>> import contagion as ct
+        >>> system = System.from_liabilities([[0, 2, 0], [0, 0, 2], [0, 0, 0]], [1, 0, 0])
+        >>> ct.solve(system).nodes["haircut"].tolist()
+        [0.5, 0.5, 0.0]
+        """
+        from contagion import bridges
+
+        tables = bridges.tables_of_liabilities(liabilities, external_assets, external_liabilities, recovery_rate)
+        return cls(**tables)
+
+    @classmethod
+    def from_portfolios(
+        cls, banks: Any, holdings: Any, equity: Any, depth: Any, *, capital_ratio: Any, impact: str = "exponential"
+    ) -> Self:
+        """Return banks with common assets, which sell in proportion once equity over assets is below what is asked.
+
+        Each bank is an account at the node "creditors", each asset one market at the node "exchange", of price 1. A
+        bank below its ratio sells just as much as restores it, or all; sellers get the average price of the sale, and
+        what they hold is marked at the last (``docs/model.md``, sections 3 and 6). Shocks are those of a scenario, by
+        asset.
+
+        Parameters
+        ----------
+        banks : sequence of str or None
+            Names, in the order of rows; None takes those of the other arguments.
+        holdings : (n, m) array, sparse array or DataFrame
+            What each bank holds of each asset, USD at opening prices.
+        equity : (n,) array, Series, mapping or float
+            USD; what holdings are worth beyond it is owed to creditors, what they fall short of it is cash.
+        depth : (m,) array, Series, mapping or float
+            Sale that lowers an asset's price by 1 %, USD; may be infinite.
+        capital_ratio : float, or one for each bank
+            Least equity over holdings, marked; 0 to 1.
+        impact : {"exponential", "linear", "sqrt", "constant_product"}
+            Shape of price impact; exponential is that of Cifuentes, Ferrucci and Shin (2005).
+
+        Returns
+        -------
+        System
+
+        Raises
+        ------
+        InputError
+            All that is wrong with the input.
+
+        Notes
+        -----
+        Cifuentes, Ferrucci and Shin (2005), Liquidity risk and contagion, Journal of the European Economic Association
+        3, with sellers' average price as in Banerjee and Feinstein (2021): theirs get the last price for all.
+
+        Examples
+        --------
+        A fall of 10 % leaves 10 of equity on 90 of assets, where a tenth is asked: above it, and nothing is sold. After
+        12 %, 8 on 88 are too little.
+
+        >>> import contagion as ct
+        >>> system = System.from_portfolios(["A"], [[100.0]], [20.0], float("inf"), capital_ratio=0.1)
+        >>> [ct.solve(system, ct.Scenario(shocks={"0": d})).accounts["liquidated"].round(6).item() for d in (0.1, 0.12)]
+        [0.0, 0.090909]
+        """
+        from contagion import bridges
+
+        return cls(**bridges.tables_of_portfolios(banks, holdings, equity, depth, capital_ratio, impact))
+
 
 def _conform(table: str, frame: pd.DataFrame | None) -> pd.DataFrame:
     """Return a copy with every column of the schema, right dtypes and constant defaults filled in."""

@@ -1,7 +1,8 @@
-"""Every script in examples/ runs, and the real Aave accounts give the figures of their source."""
+"""Every script in examples/ runs; real accounts, claims and portfolios give what sources or plain sums say."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,11 +22,26 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 AAVE = ROOT / "examples" / "aave_accounts.py"
 DATA = Path(os.environ.get("CONTAGION_AAVE_DATA", ROOT / "../shared/data/aave-v3-steth-2023"))
+NETWORKS = Path(os.environ.get("CONTAGION_NETWORK_DATA", ROOT / "../shared/data"))
+COUNTRIES = [NETWORKS / "bis-country-network" / f"{year}.json" for year in (2008, 2016, 2025)]
+BANKS = NETWORKS / "eba-2011" / "cleaned_data_2011.csv"
 
 needs_data = pytest.mark.skipif(
     not (DATA / "steth_aave_v3.csv").is_file(),
     reason=f"no steth_aave_v3.csv in {DATA}: set CONTAGION_AAVE_DATA to the folder data of "
     "github.com/lidofinance/aave-liquidation-model",
+)
+
+
+needs_countries = pytest.mark.skipif(
+    not all(path.is_file() for path in COUNTRIES),
+    reason=f"no bis-country-network in {NETWORKS}: set CONTAGION_NETWORK_DATA to a folder in which that is the folder "
+    "data-pipeline/out/by_year of github.com/lastch1ld/debtrank-globe",
+)
+needs_banks = pytest.mark.skipif(
+    not BANKS.is_file(),
+    reason=f"no eba-2011 in {NETWORKS}: set CONTAGION_NETWORK_DATA to a folder in which that is the folder "
+    "dataArtAssessingSystemicRisk/EBA_stress_test_data/2011 of github.com/domenicodigangi/GraphsData",
 )
 
 
@@ -61,14 +77,18 @@ def test_aave_example_says_what_is_missing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def example() -> ModuleType:
-    spec = util.spec_from_file_location("aave_accounts", AAVE)
+def imported(script: Path) -> ModuleType:
+    spec = util.spec_from_file_location(script.stem, script)
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    return imported(AAVE)
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +166,65 @@ def test_script_writes_tables_and_a_diagram(tmp_path: Path) -> None:
     expected = {"first_round.csv", "fixed_point.csv", "ranking.csv", "accounts.csv", "markets.csv", "nodes.csv"}
     assert expected | {"contagion.svg", "contagion.png", "system"} <= written
     assert ct.read_system(tmp_path / "out" / "system").positions["quantity"].gt(0.0).all()
+
+
+@needs_countries
+@pytest.mark.parametrize("path", COUNTRIES, ids=lambda path: path.stem)
+def test_claims_are_read_with_debtors_in_rows(path: Path) -> None:
+    debts, equity = imported(ROOT / "examples" / "country_claims.py").read(str(path))
+    raw = json.loads(path.read_text("utf-8"))
+    assert debts.shape == (217, 217)
+    assert debts.index.equals(equity.index)
+    assert all(debts.loc[edge["debtor"], edge["creditor"]] == edge["amount"] for edge in raw["edges"])
+    assert (debts > 0.0).sum().sum() == sum(edge["amount"] > 0.0 for edge in raw["edges"])
+
+
+@needs_countries
+@pytest.mark.parametrize("path", COUNTRIES, ids=lambda path: path.stem)
+def test_models_on_real_claims_are_those_of_plain_iteration(path: Path, tmp_path: Path) -> None:
+    """Payments and distress by iterating their equations on dense arrays; the script prints their sums."""
+    debts, capital = (frame.to_numpy() for frame in imported(ROOT / "examples" / "country_claims.py").read(str(path)))
+    first = int(np.argmax(debts.sum(axis=1)))
+    owed, assets = debts.sum(axis=1) + debts.sum(axis=0), capital + debts.sum(axis=1)
+    assets[first] -= capital[first] + 0.2 * owed[first]
+    payments, distress = owed.copy(), np.where(np.arange(capital.size) == first, 1.0, 0.0)
+    start, shares = distress.copy(), debts / np.maximum(owed, 1.0)[:, None]
+    for _ in range(2_000):
+        payments = np.minimum(owed, assets + payments @ shares)
+        distress = np.minimum(1.0, start + (distress @ debts) / capital)
+    equity = np.maximum(assets + payments @ shares - owed, 0.0)
+    others = np.arange(capital.size) != first
+    lost = {"clearing": (capital - equity)[others].sum(), "debtrank": (distress * capital)[others].sum()}
+    failed = {"clearing": (payments < owed * (1 - 1e-9))[others].sum(), "debtrank": (distress > 1 - 1e-9)[others].sum()}
+    done = run(ROOT / "examples" / "country_claims.py", tmp_path, str(path), str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    for model in ("clearing", "debtrank"):
+        share = lost[model] / capital[others].sum()
+        found = f"{model}: the others lose {lost[model] / 1e9:,.0f}, {share:.1%} of their equity; {failed[model]} of"
+        assert found in done.stdout
+    assert (tmp_path / "country-claims.png").read_bytes().startswith(b"\x89PNG")
+
+
+@needs_banks
+def test_vulnerable_banks_of_2011_are_those_of_the_matrix_formula() -> None:
+    """AV = 1' A M L M' B A M f / E with dense matrices, as Greenwood, Landier and Thesmar (2015) write it."""
+    module = imported(ROOT / "examples" / "bank_portfolios.py")
+    holdings, equity = module.read(str(BANKS))
+    assert holdings.shape == (90, 42)
+    total = holdings.to_numpy().sum(axis=1)
+    shares = holdings.to_numpy() / total[:, None]
+    shock = np.where(holdings.columns.isin(module.FALLING), 0.5, 0.0)
+    leverage = np.minimum((total - equity) / equity, 30.0)
+    caused = 1e-13 * total @ shares @ shares.T @ np.diag(leverage * total * (shares @ shock)) / equity.sum()
+    result = module.run(holdings, equity)
+    np.testing.assert_allclose(result.systemicness, caused, rtol=1e-12, atol=0.0)
+    assert result.aggregate_vulnerability == pytest.approx(caused.sum(), rel=1e-12)
+    bonds = holdings[module.FALLING].to_numpy().sum()
+    assert result.direct_effect == pytest.approx(0.5 * bonds / equity.sum(), rel=1e-12)
+
+
+@needs_banks
+def test_script_runs_on_the_banks_of_2011(tmp_path: Path) -> None:
+    done = run(ROOT / "examples" / "bank_portfolios.py", tmp_path, str(BANKS))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "90 banks" in done.stdout

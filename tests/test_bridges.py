@@ -1,0 +1,184 @@
+"""The joint solver on systems made from matrices, against the classic models."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+import contagion as ct
+from contagion.errors import InputError
+from tests.clearing_systems import Book, draw
+
+Floats = NDArray[np.float64]
+
+
+def paid(book: Book, recovery_rate: float, shock: Floats | None = None) -> pd.Series[float]:
+    """Return what each node pays by the joint solver: its debts less the haircut."""
+    system = ct.System.from_liabilities(book.liabilities, book.assets, book.external, recovery_rate=recovery_rate)
+    losses = {} if shock is None else {str(node): loss for node, loss in enumerate(shock)}
+    nodes = ct.solve(system, ct.Scenario(losses=losses), max_rounds=200_000).nodes
+    return nodes["liabilities"] * (1.0 - nodes["haircut"])
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_joint_solver_clears_as_eisenberg_and_noe(seed: int) -> None:
+    book = draw(seed)
+    wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).payments
+    np.testing.assert_allclose(paid(book, 1.0), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(0, 120, 2))
+def test_losses_of_a_scenario_are_losses_of_external_assets(seed: int) -> None:
+    book = draw(seed)
+    shock = book.assets * np.random.default_rng(seed).random(book.assets.size)
+    wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets - shock, book.external).payments
+    np.testing.assert_allclose(paid(book, 1.0, shock), wanted, rtol=1e-9, atol=1e-9)
+
+
+def on_the_edge(book: Book, clearing: ct.clearing.Clearing) -> bool:
+    """Return whether somebody has, to rounding, just what it owes: rounding then decides whether costs arise."""
+    frame = clearing.frame
+    gap = book.assets + frame["received"].to_numpy() - frame["owed"].to_numpy()
+    return bool((np.abs(gap[frame["owed"] > 0]) < 1e-9).any())
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.5, 0.0])
+def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float) -> None:
+    tried = 0
+    for seed in range(120):
+        book = draw(seed)
+        clearing = ct.clearing.rogers_veraart(book.liabilities, book.assets, rate, rate, book.external)
+        if not on_the_edge(book, clearing):
+            np.testing.assert_allclose(paid(book, rate), clearing.payments, rtol=1e-9, atol=1e-9, err_msg=str(seed))
+            tried += 1
+    assert tried > 80
+
+
+def test_equity_is_what_the_classic_model_leaves() -> None:
+    for seed in range(40):
+        book = draw(seed)
+        system = ct.System.from_liabilities(book.liabilities, book.assets, book.external)
+        nodes = ct.solve(system, max_rounds=200_000).nodes
+        left = nodes["buffer"] - nodes["buffer_used"]
+        wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).equity
+        np.testing.assert_allclose(left, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_liabilities_with_labels() -> None:
+    debts = pd.DataFrame([[0, 2.0], [0, 0]], index=["B", "A"], columns=["B", "A"])
+    system = ct.System.from_liabilities(debts, {"A": 1.0, "B": 0.5}, recovery_rate={"A": 1.0, "B": 0.8})
+    assert system.nodes[["node", "buffer", "liabilities"]].to_dict("list") == {
+        "node": ["B", "A"],
+        "buffer": [0.0, 3.0],
+        "liabilities": [2.0, 0.0],
+    }
+    assert system.claims.to_dict("records") == [{"creditor": "A", "debtor": "B", "amount": 2.0}]
+    assert system.accounts[["account", "platform", "cash"]].to_dict("records") == [
+        {"account": "shortfall of B", "platform": "B", "cash": -1.5}
+    ]
+    assert ct.solve(system).nodes.loc["B", "haircut"] == pytest.approx(1 - 0.8 * 0.25)
+    ct.validate(system)
+
+
+def test_liabilities_that_cannot_be_read() -> None:
+    with pytest.raises(InputError, match="negative"):
+        ct.System.from_liabilities([[0, -1], [0, 0]], [1, 1])
+    with pytest.raises(InputError, match="recovery_rate"):
+        ct.System.from_liabilities([[0, 1], [0, 0]], [1, 1], recovery_rate=1.5)
+    with pytest.raises(InputError, match="the same as text"):
+        ct.System.from_liabilities(pd.DataFrame(np.zeros((2, 2)), index=[1, "1"], columns=[1, "1"]), 1.0)
+    names = ["A", "shortfall of A"]
+    with pytest.raises(InputError, match="may not be called 'shortfall of A'"):
+        ct.System.from_liabilities(pd.DataFrame([[0, 1.0], [0, 0]], index=names, columns=names), 0.0)
+
+
+# from_portfolios
+
+
+def fire_sale(
+    held: Floats, equity: Floats, depth: Floats, ratio: float, shock: Floats
+) -> tuple[list[float], list[float]]:
+    """Return shares sold and final prices after Cifuentes, Ferrucci and Shin (2005), by plain loops from no sales.
+
+    Each bank sells the same share of all that restores equity over what it keeps, where sales bring the average price
+    of all that is sold of the asset; prices fall by exp(−sold/depth·ln(1/0.99)).
+    """
+    banks, assets = held.shape
+    debt = [sum(held[bank]) - equity[bank] for bank in range(banks)]
+    sold = [0.0] * banks
+    decay = -math.log(0.99)
+    while True:
+        price, average = [], []
+        for asset in range(assets):
+            x = decay * sum(sold[bank] * held[bank, asset] for bank in range(banks)) / depth[asset]
+            price.append((1 - shock[asset]) * math.exp(-x))
+            average.append((1 - shock[asset]) * ((1 - math.exp(-x)) / x if x > 1e-9 else 1 - x / 2))
+        after = []
+        for bank in range(banks):
+            marked = sum(held[bank, asset] * price[asset] for asset in range(assets))
+            proceeds = sum(held[bank, asset] * average[asset] for asset in range(assets))
+            missing = ratio * marked - (marked - debt[bank])  # equity that is missing to hold everything
+            if missing <= 0:
+                share = 0.0
+            elif proceeds - debt[bank] <= 0:
+                share = 1.0
+            else:  # (1 − s)·(marked − debt) + s·(proceeds − debt) = ratio·(1 − s)·marked
+                share = missing / (proceeds - debt[bank] + missing)
+            after.append(max(sold[bank], share))
+        if max(abs(new - old) for new, old in zip(after, sold, strict=True)) < 1e-14:
+            return after, price
+        sold = after
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_joint_solver_sells_as_cifuentes_ferrucci_and_shin(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    banks, assets = int(source.integers(1, 7)), int(source.integers(1, 4))
+    held = source.lognormal(3.0, 1.0, (banks, assets)) * (source.random((banks, assets)) < 0.8)
+    held[:, 0] += 1.0
+    equity = held.sum(axis=1) * source.uniform(0.08, 0.5, banks)
+    depth = (held.sum(axis=0) + 1.0) * source.uniform(0.03, 1.0, assets)
+    shock = source.uniform(0.0, 0.15, assets)
+    sold, price = fire_sale(held, equity, depth, 0.07, shock)
+    names = [f"bank {number}" for number in range(banks)]
+    system = ct.System.from_portfolios(names, held, equity, depth, capital_ratio=0.07)
+    scenario = ct.Scenario(shocks={str(asset): drop for asset, drop in enumerate(shock)})
+    solution = ct.solve(system, scenario, max_rounds=200_000)
+    floored = solution.markets["price"] <= 0.0101 * (1 - shock)
+    if not floored.any():  # the schema's floor, a hundredth, is none of theirs
+        np.testing.assert_allclose(solution.accounts["liquidated"], sold, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(solution.markets["price"], price, rtol=1e-9)
+
+
+def test_portfolios_with_labels_cash_and_infinite_depth() -> None:
+    held = pd.DataFrame({"bond": [50.0, 0.0], "share": [50.0, 10.0]}, index=["A", "B"])
+    depth = pd.Series({"share": 5.0, "bond": np.inf})
+    equity = {"B": 12.0, "A": 20.0}
+    system = ct.System.from_portfolios(["B", "A"], held, equity, depth, capital_ratio={"A": 0.15, "B": 0.1})
+    ct.validate(system)
+    assert system.accounts.set_index("account")["cash"].to_dict() == {"B": 2.0, "A": -80.0}
+    assert system.markets.set_index("asset")["depth"].to_dict() == {"bond": np.inf, "share": 5.0}
+    solution = ct.solve(system, ct.Scenario(shocks={"bond": 0.12}))
+    assert solution.accounts["liquidated"].between(0.0, 1.0, inclusive="neither").to_dict() == {"B": False, "A": True}
+    frame = solution.accounts.loc[["A"], ["liquidated", "gross_assets", "equity_after"]]
+    sold, gross, left = frame.to_numpy(dtype=np.float64)[0]
+    assert left / ((1.0 - sold) * gross) == pytest.approx(0.15, rel=1e-9)
+
+
+def test_portfolios_that_cannot_be_read() -> None:
+    good: dict[str, Any] = {"banks": ["A"], "holdings": [[1.0]], "equity": 0.2, "depth": 1.0, "capital_ratio": 0.1}
+    for change, message in (
+        ({"holdings": [[-1.0]]}, "negative"),
+        ({"banks": ["A", "B"]}, "for 2 banks"),
+        ({"banks": ["exchange"]}, "may not be called 'exchange'"),
+        ({"capital_ratio": 2.0}, "capital_ratio"),
+        ({"impact": "lineal"}, "did you mean 'linear'"),
+        ({"banks": ["B"], "holdings": pd.DataFrame([[1.0]], index=["A"])}, "not the same names"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ct.System.from_portfolios(**(good | change))
