@@ -46,11 +46,11 @@ class Engine(NamedTuple):
     reader: Reader
 
     @classmethod
-    def of(cls, system: System, measures: tuple[str, ...]) -> Engine:
-        """Return the engine of a checked system."""
+    def of(cls, system: System, measures: tuple[str, ...], scenarios: int = 1) -> Engine:
+        """Return the engine of a checked system, for so many scenarios."""
         inputs, labels = lower(system, Scenario())
         chosen = members(measures, system, inputs, labels)
-        tally = Tally.of(system, inputs, labels, chosen, ready(inputs))
+        tally = Tally.of(system, inputs, labels, chosen, ready(inputs, scenarios))
         return cls(Overlay.of(system, labels, inputs), tally, Reader.of(measures, labels))
 
     @property

@@ -60,8 +60,8 @@ def sweep(
         until all is; a sweep that was killed goes on from there, and one that is done is read.
     workers : int, optional
         Scenarios that are solved side by side: on threads in systems of 100,000 positions and more, else in processes,
-        which import the calling script (keep its work under ``if __name__ == "__main__"``). By default one after the
-        other; the accounts of a large system are on all processors even so. The numbers are the same for any.
+        which import the calling script (keep its work under ``if __name__ == "__main__"``). By default as many as
+        there are processors in large systems, one in others. The numbers are the same for any.
     progress : bool
         Whether to show progress on stderr.
 
@@ -99,7 +99,7 @@ def sweep(
     2                 0.0     18647.0
     """
     plan, jobs, chosen = _checked(system, scenarios, measures, out, workers)
-    first = Engine.of(jobs[0].system, chosen)
+    first = Engine.of(jobs[0].system, chosen, len(plan))
     store = None
     if out is not None:
         store = Store.open(out, chosen, fingerprint(_read(first, jobs, chosen), plan, chosen))
@@ -110,7 +110,7 @@ def sweep(
     number = 0
     with tqdm(total=len(plan), desc="scenarios", unit="", disable=not progress) as bar:
         for job in jobs:
-            engine = first if job is jobs[0] else Engine.of(job.system, chosen)
+            engine = first if job is jobs[0] else Engine.of(job.system, chosen, len(job.scenarios))
             line = plan.line if engine.keeps_order else 1
             tasks = cut(job.scenarios, engine.positions, line, number)
             number += len(tasks)

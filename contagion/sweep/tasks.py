@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple
 
 from contagion.kernels.chunks import COMPILED_FROM
@@ -48,11 +49,12 @@ def solved(engine: Engine, plan: Plan, tasks: Sequence[Task], workers: int | Non
     Accounts of a large system are shared by threads, for the compiled pass lets go of the interpreter's lock; small
     systems, where the interpreter does most of the work, go to processes of their own.
     """
-    if (workers or 1) == 1 or len(tasks) < 2:
+    large = engine.positions >= COMPILED_FROM
+    most = min(workers or (_threads() if large else 1), len(tasks))
+    if most < 2:
         return ((task, _rows(engine, plan, task)) for task in tasks)
-    most = min(workers or 1, len(tasks))
-    if engine.positions >= COMPILED_FROM:
-        return _side_by_side(ThreadPoolExecutor(most), lambda task: _rows(engine, plan, task), tasks, most)
+    if large:
+        return _side_by_side(ThreadPoolExecutor(most), partial(_alone, engine, plan), tasks, most)
     # spawned, for a fork of a process that has threads may wait for locks that nobody holds
     pool = ProcessPoolExecutor(
         most, mp_context=multiprocessing.get_context("spawn"), initializer=_open, initargs=(engine, plan)
@@ -75,6 +77,20 @@ def _side_by_side(
                 yield running.pop(done), done.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _threads() -> int:
+    from contagion.kernels import threads  # loads the compiler
+
+    return threads.count()
+
+
+def _alone(engine: Engine, plan: Plan, task: Task) -> list[Row]:
+    """Return the rows of a task on this thread alone: others are at work on the next scenarios."""
+    from contagion.kernels import threads
+
+    with threads.alone():
+        return _rows(engine, plan, task)
 
 
 def _rows(engine: Engine, plan: Plan, task: Task) -> list[Row]:
