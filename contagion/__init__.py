@@ -32,6 +32,17 @@ from contagion.scenario import Scenario, read_scenario
 from contagion.solution import Solution
 from contagion.solve import solve
 from contagion.stress import TippingPoint, avoided_if_immune, collateral_curve, impact_if_failed, tipping_point
+from contagion.sweep import (
+    Draws,
+    Grid,
+    ReverseStress,
+    gaussian_draws,
+    grid,
+    historical_draws,
+    reverse,
+    reverse_within,
+    sweep,
+)
 from contagion.system import System
 from contagion.timeline import Timeline, timeline
 from contagion.validate import validate
@@ -40,9 +51,12 @@ __all__ = [
     "Attribution",
     "Comparison",
     "ContagionError",
+    "Draws",
+    "Grid",
     "InputError",
     "NotConverged",
     "Override",
+    "ReverseStress",
     "Scenario",
     "Solution",
     "System",
@@ -57,8 +71,11 @@ __all__ = [
     "debt_at_risk",
     "draw",
     "draw_paths",
+    "gaussian_draws",
     "generate",
+    "grid",
     "headroom",
+    "historical_draws",
     "impact_if_failed",
     "leverage_distribution",
     "paths",
@@ -68,9 +85,12 @@ __all__ = [
     "read_system",
     "reconstruct",
     "render",
+    "reverse",
+    "reverse_within",
     "review",
     "run_coverage",
     "solve",
+    "sweep",
     "timeline",
     "tipping_point",
     "validate",

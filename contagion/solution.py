@@ -74,6 +74,16 @@ class Solution(HandsOutCopies):
         """Estimated distance to the fixed point, residual·ρ/(1 − ρ)."""
         return error_estimate(self._steps)
 
+    @cached_property
+    def enclosure(self) -> tuple[float, float]:
+        """Two losses between which that of the least fixed point lies, USD: the one reported, and one from above.
+
+        Certified by a state that the map does not raise (Tarski 1955), to the rounding of one evaluation. NaN where
+        there is no such certificate: without convergence; with hedges, funding, or accounts that nodes own; with an
+        account that stands an ulp from its level; for a greatest fixed point.
+        """
+        return (math.nan, math.nan) if self.forced_loss is not None else frames.enclosure(self.parts)
+
     @property
     def self_fulfilling(self) -> float:
         """Loss at the greatest fixed point beyond that at the least one, USD: what a run takes that no shock forces.

@@ -89,7 +89,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
     made = []
     for count in (1, 2, 5):
-        monkeypatch.setattr(threads, "_threads", lambda count=count: count)
+        monkeypatch.setattr(threads, "count", lambda count=count: count)
         threads._pool.cache_clear()
         made.append(kernels.iterate(inputs, TOL, MOST))
     threads._pool.cache_clear()

@@ -10,9 +10,10 @@ import contagion as ct
 from contagion import kernels
 from contagion.arrays import lower
 from contagion.kernels import chunks, rounds
-from contagion.stress.order import keeps_order
+from contagion.kernels.enclosure import above
 from contagion.validate import applied
 from tests.systems import draw
+from tests.test_properties import isotone
 
 UP_TO = 1e-9
 
@@ -48,26 +49,45 @@ def test_a_sound_system_has_one_fixed_point() -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_both_ends_are_fixed_points_and_one_lies_above_the_other(seed: int) -> None:
-    system, scenario = draw(seed, shorts=False)
-    worst = ct.solve(system, scenario, greatest=True, on_failure="return")
+    system, scenario = isotone(seed)
+    worst = ct.solve(system, scenario, greatest=True)
     inputs, state = worst.parts.inputs, worst.parts.run.state
-    if not keeps_order(inputs) or not worst.converged:
-        return
     least = ct.solve(system, scenario).parts.run.state
     for low, high in zip(least[:4], state[:4], strict=True):
         assert (low <= high + UP_TO).all()
-    again = kernels.iterate(inputs, 1e-12, 2, None, state, ratchet=np.minimum)
+    lowered = kernels.iterate(inputs, 1e-12, 2, None, state, ratchet=np.minimum)
     raised = kernels.iterate(inputs, 1e-12, 2, None, state)
-    for after in (again.state, raised.state):  # neither ratchet moves it
+    for after in (lowered.state, raised.state):  # neither ratchet moves it
         for before, now in zip(state[:4], after[:4], strict=True):
             assert (np.isclose(before, now, rtol=0.0, atol=UP_TO) | (before == now)).all()
 
 
 def test_some_random_systems_can_run() -> None:
-    gaps = [
-        ct.solve(*draw(seed, shorts=False), greatest=True, on_failure="return").self_fulfilling for seed in range(30)
-    ]
+    gaps = [ct.solve(*isotone(seed), greatest=True).self_fulfilling for seed in range(30)]
     assert sum(gap > 1.0 for gap in gaps) > 3
+    assert min(gaps) > -1e-6
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_least_fixed_point_lies_in_its_enclosure(seed: int) -> None:
+    solution = ct.solve(*isotone(seed))
+    inputs, reached = solution.parts.inputs, solution.parts.run.state
+    upper = above(inputs, reached)
+    assert upper is not None
+    exact = kernels.iterate(inputs, 0.0, 3_000).state  # on until nothing but rounding moves
+    for low, value, high in zip(reached[:4], exact[:4], upper[:4], strict=True):
+        assert (low <= value + 4e-15 * (1.0 + np.abs(np.nan_to_num(value, posinf=0.0)))).all()
+        assert (value <= high + 4e-15 * (1.0 + np.abs(np.nan_to_num(high, posinf=0.0)))).all()
+    least, most = solution.enclosure
+    assert least == solution.totals["loss"]
+    assert least <= most <= least * (1.0 + 1e-7) + 1e-6
+
+
+def test_hedged_and_unfinished_states_have_no_certificate() -> None:
+    system, scenarios = ct.datasets.load("october_2025")
+    assert np.isnan(ct.solve(system, scenarios["mild"]).enclosure).all()
+    unfinished = ct.solve(*isotone(0), max_rounds=1, on_failure="return")
+    assert np.isnan(unfinished.enclosure).all()
 
 
 @pytest.mark.parametrize("seed", range(12))

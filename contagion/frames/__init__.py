@@ -6,12 +6,13 @@ from contagion.frames.markets import markets, quotes
 from contagion.frames.nodes import nodes
 from contagion.frames.parts import Parts
 from contagion.frames.rounds import prices, rounds
-from contagion.frames.totals import direct_loss, stock_flow, totals
+from contagion.frames.totals import direct_loss, enclosure, stock_flow, totals
 
 __all__ = [
     "Parts",
     "accounts",
     "direct_loss",
+    "enclosure",
     "hidden_bad_debt",
     "knife_edge",
     "liquidations",

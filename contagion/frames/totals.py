@@ -7,16 +7,18 @@ import pandas as pd
 
 from contagion import channels
 from contagion.frames.accounts import hidden_bad_debt
+from contagion.frames.liquidations import liquidations
 from contagion.frames.nodes import outside_loss
 from contagion.frames.parts import Parts
 from contagion.kernels import settle
+from contagion.kernels.enclosure import above
 from contagion.kernels.inputs import DEBT, Floats, sum_by
 from contagion.kernels.markets import prices
 from contagion.kernels.rounds import start
 
 
 @np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
-def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
+def totals(parts: Parts, liquidated: pd.DataFrame) -> dict[str, float]:
     """Return losses, gains, liquidated USD and unpaid debts of the whole system, in USD.
 
     ``loss`` is gross and counts each dollar once: what accounts that no node owns lose, the buffers used, and what
@@ -35,10 +37,20 @@ def totals(parts: Parts, liquidations: pd.DataFrame) -> dict[str, float]:
         "gains": float(np.maximum(0.0, lost.outcome - parts.outcome.opening.equity).sum()),
         "hidden": float(uncovered[parts.run.state.liquidated < 1.0].sum()),
         "hidden_bad_debt": float(hidden_bad_debt(parts).sum()),
-        "liquidated": float(liquidations["usd"].sum()),
+        "liquidated": float(liquidated["usd"].sum()),
         "deficit": float(lost.deficit.sum()),
         "funded": float(made.received.sum()),
     }
+
+
+def enclosure(parts: Parts) -> tuple[float, float]:
+    """Return losses between which that of the least fixed point lies, in USD; NaN where there is no certificate."""
+    upper = above(parts.inputs, parts.run.state) if parts.run.converged else None
+    if upper is None:
+        return np.nan, np.nan
+    raised = parts._replace(run=parts.run._replace(state=upper), outcome=settle(parts.inputs, upper))
+    lower, most = (totals(each, liquidations(each))["loss"] for each in (parts, raised))
+    return lower, max(lower, most)
 
 
 def direct_loss(parts: Parts) -> float:

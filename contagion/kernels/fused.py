@@ -34,6 +34,7 @@ from contagion.kernels.packed import (
     STOP,
     STRICT,
     TARGET,
+    WATCHED,
     Packed,
 )
 
@@ -50,6 +51,7 @@ class Ledger(NamedTuple):
     called: Ints  # (a,) first round with an open call
     sold: Ints  # (a,) first round with a sale
     cause: Codes  # (a,)
+    closed: NDArray[np.uint8]  # (a,) 1 once all is sold and only V is left to know
     equity: Floats  # (a,) of quoting accounts
     lost: Floats  # (a,) of accounts that nodes own
     opening: Floats  # (a,) equity at the opening
@@ -87,20 +89,34 @@ def _restore(surplus: float, equity: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _lines(book: Packed, rows: NDArray[np.int64], values: Floats, recovery: Floats, out: Floats) -> None:
-    """Write W, D, M, E and V of some accounts, a row each; see `contagion.kernels.accounts.lines`."""
+def _lines(
+    book: Packed,
+    rows: NDArray[np.int64],
+    closed: NDArray[np.uint8],
+    values: Floats,
+    recovery: Floats,
+    out: Floats,
+) -> None:
+    """Write W, D, M, E and V of some accounts, a row each; of closed ones V alone.
+
+    See `contagion.kernels.accounts.lines`.
+    """
     start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
     mark, entry, owed_start, owed_by, owed = book.mark, book.entry, book.owed_start, book.owed_by, book.owed
     for i in range(rows.size):
         a = rows[i]
         weighted = debt = maintenance = equity = value = 0.0
-        for p in range(start[a], start[a + 1]):
-            units, k = quantity[p], column[p]
-            weighted += units * values[k, 0]
-            debt += units * values[k, 1]
-            maintenance += units * values[k, 2]
-            equity += units * values[k, 3]
-            value += units * values[k, 4]
+        if closed.size and closed[a]:
+            for p in range(start[a], start[a + 1]):
+                value += quantity[p] * values[column[p], 4]
+        else:
+            for p in range(start[a], start[a + 1]):
+                units, k = quantity[p], column[p]
+                weighted += units * values[k, 0]
+                debt += units * values[k, 1]
+                maintenance += units * values[k, 2]
+                equity += units * values[k, 3]
+                value += units * values[k, 4]
         paid = cash[a]
         if mark[a] & ENTRY:
             weighted -= entry[a]
@@ -123,7 +139,7 @@ def ask_for_funds(
     asked, need, worth = ledger.asked, ledger.need, ledger.value
     received, given, drawn = ledger.received, ledger.given, ledger.drawn
     lines = np.empty((last - first, 5))
-    _lines(book, linked[first:last], values, recovery, lines)
+    _lines(book, linked[first:last], np.zeros(0, dtype=np.uint8), values, recovery, lines)
     for i in range(last - first):
         a, asks = linked[first + i], 0.0
         rule = rule_of[a]
@@ -206,11 +222,19 @@ def _evaluate(
     first_called, first_sold, first_cause = ledger.called, ledger.sold, ledger.cause
     quoting, lost = ledger.equity, ledger.lost
     all_asked, all_need, all_drawn = ledger.asked, ledger.need, ledger.drawn
-    all_received, all_given = ledger.received, ledger.given
+    all_received, all_given, done = ledger.received, ledger.given, ledger.closed
     moved, called_count, sold_count = 0.0, 0, 0
     for i in range(rows.size):
         a = rows[i]
-        marks, rule, before = mark[a], rule_of[a], liquidated[a]
+        marks, rule = mark[a], rule_of[a]
+        if done[a]:
+            sold_count += 1
+            if not marks & IMMUNE:
+                for p in range(start[a], start[a + 1]):
+                    closed[column[p]] += quantity[p]
+            deficits[platform[rule]] += max(0.0, -lines[i, 4])
+            continue
+        before = liquidated[a]
         weighted, debt, maintenance, equity, value = lines[i, 0], lines[i, 1], lines[i, 2], lines[i, 3], lines[i, 4]
         strict, policy = rules[rule, STRICT], rules[rule, POLICY]
         called = False
@@ -271,6 +295,7 @@ def _evaluate(
                 for p in range(start[a], start[a + 1]):
                     closed[column[p]] += quantity[p] * now
             if now >= 1.0:
+                done[a] = not (falling or marks & WATCHED)
                 deficits[platform[rule]] += max(0.0, -(value + received))
         if marks & QUOTES:
             quoting[a] = equity
@@ -306,7 +331,7 @@ def account_pass(
         chosen = rows[bounds[c] : bounds[c + 1]]
         if not listed:
             chosen = chosen[: _breaching(book, ledger.spare, surplus, bounds[c], chosen)]
-        _lines(book, chosen, values, recovery, lines)
+        _lines(book, chosen, ledger.closed, values, recovery, lines)
         closed, deficits = sums.closed[c], sums.deficits[c]
         closed[:] = 0.0
         deficits[:] = 0.0
@@ -320,7 +345,7 @@ def account_pass(
 def all_lines(chunk: int, end: int, book: Packed, values: Floats, recovery: Floats, bounds: Ints, out: Floats) -> None:
     """Write the five lines of every account (a, 5)."""
     first, last = bounds[chunk], bounds[end]
-    _lines(book, np.arange(first, last), values, recovery, out[first:last])
+    _lines(book, np.arange(first, last), np.zeros(0, dtype=np.uint8), values, recovery, out[first:last])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -413,6 +438,5 @@ def advance(
 def empty_ledger(spare: Floats, liquidated: Floats, firsts: tuple[Any, Any, Any], opening: Floats) -> Ledger:
     """Return a ledger in which nothing has happened; pages that no account is marked for are never touched."""
     size = spare.size
-    return Ledger(
-        spare, liquidated, *firsts, np.zeros(size), np.zeros(size), opening, *(np.zeros(size) for _ in range(6))
-    )
+    room = np.zeros((8, size))
+    return Ledger(spare, liquidated, *firsts, np.zeros(size, dtype=np.uint8), room[0], room[1], opening, *room[2:])

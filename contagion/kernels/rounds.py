@@ -25,6 +25,7 @@ ACCURACY = 2.5e-10
 in.
 """
 
+_MANY = 20
 _NOISE = 1e-14
 _MEMORY = 9
 _CONFIRM = 3
@@ -282,9 +283,10 @@ def iterate(
     return Rounds(state, records, *react.firsts, converged)
 
 
-def ready(inputs: Inputs) -> Prepared | None:
-    """Return the accounts of a large system as many runs can share them; None for small ones, which need nothing."""
-    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+def ready(inputs: Inputs, runs: int = 1) -> Prepared | None:
+    """Return the accounts as many runs can share them; None for a few runs of a small system, which need nothing."""
+    positions = inputs.positions.quantity.nnz
+    if positions < chunks.COMPILED_FROM and positions * runs < _MANY * chunks.COMPILED_FROM:
         return None
     from contagion.kernels import compiled  # loads the compiler
 
@@ -295,7 +297,7 @@ def account_pass(
     inputs: Inputs, state: State, immune: Immune | None, prepared: Prepared | None, ratchet: Ratchet
 ) -> Pass:
     """Return what evaluates the accounts: the compiled pass where the system is large enough to wait for it."""
-    if inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
+    if prepared is None and inputs.positions.quantity.nnz < chunks.COMPILED_FROM:
         return SparsePass(inputs, immune, ratchet)
     from contagion.kernels import compiled  # loads the compiler
 

@@ -7,12 +7,16 @@ bit. ``NUMBA_NUM_THREADS`` limits them; by default there are as many as processo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 
 from numba import config
+
+_LOCAL = threading.local()
 
 _FEW = 10_000
 """Accounts below which handing work to threads takes longer than the work."""
@@ -23,7 +27,7 @@ _PIECES = 4
 
 def over_chunks(kernel: Callable[..., object], chunks: int, accounts: int, *arguments: object) -> None:
     """Call ``kernel(first, last, *arguments)`` on ranges that cover all chunks, side by side if it pays."""
-    workers = min(_threads(), chunks) if accounts >= _FEW else 1
+    workers = min(count(), chunks) if accounts >= _FEW and not getattr(_LOCAL, "alone", False) else 1
     if workers <= 1:
         kernel(0, chunks, *arguments)
         return
@@ -34,12 +38,24 @@ def over_chunks(kernel: Callable[..., object], chunks: int, accounts: int, *argu
         future.result()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep the work of this thread to itself: other threads run other scenarios, and share no pool with it."""
+    before = getattr(_LOCAL, "alone", False)
+    _LOCAL.alone = True
+    try:
+        yield
+    finally:
+        _LOCAL.alone = before
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), thread_name_prefix="contagion")
+    return ThreadPoolExecutor(count(), thread_name_prefix="contagion")
 
 
-def _threads() -> int:
+def count() -> int:
+    """Return how many threads there may be."""
     return int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # set as the module loads
 
 

@@ -1,0 +1,261 @@
+"""Sweeps on disk: one file in the end, and nothing done twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+import contagion as ct
+from contagion import channels, generate
+from contagion.kernels import chunks
+from contagion.sweep import engine, store, tasks
+from contagion.sweep.store import Store
+
+MEASURES = ["loss", "price:exchange0:asset0"]
+COUNT = 24
+
+
+def case() -> tuple[ct.System, ct.Grid]:
+    system, scenario = generate.system(accounts=200, assets=3, seed=6)
+    drops = [0.01 * number for number in range(COUNT)]
+    return system, ct.grid(
+        ct.Scenario(depth={"exchange0": 0.5}, name=scenario.name), arbitrage=[1.0], shocks={"asset0": drops}
+    )
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each scenario a task of its own."""
+    monkeypatch.setattr(tasks, "_MOST", 1)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
+    """Count solves, and interrupt the one after ``most`` of them."""
+    begun: list[int] = []
+    iterate: Any = vars(engine)["iterate"]
+
+    def counted(*given: Any) -> Any:
+        if len(begun) == most:
+            raise KeyboardInterrupt
+        begun.append(1)
+        return iterate(*given)
+
+    monkeypatch.setattr(engine, "iterate", counted)
+    return begun
+
+
+def test_the_file_holds_the_table(tmp_path: Path) -> None:
+    system, plan = case()
+    out = tmp_path / "sweep.parquet"
+    table = ct.sweep(system, plan, MEASURES, out=out)
+    pd.testing.assert_frame_equal(pd.read_parquet(out), table, check_exact=True)
+    pd.testing.assert_frame_equal(ct.sweep(system, plan, MEASURES), table, check_exact=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+def test_what_is_done_is_read_and_not_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, plan = case()
+    out = str(tmp_path / "sweep.parquet")
+    table = ct.sweep(system, plan, MEASURES, out=out)
+    begun = counting(monkeypatch, 0)
+    pd.testing.assert_frame_equal(ct.sweep(system, plan, MEASURES, out=out), table, check_exact=True)
+    assert not begun
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, plan = case()
+    whole, out = ct.sweep(system, plan, MEASURES), tmp_path / "sweep.parquet"
+    with monkeypatch.context() as patched:
+        counting(patched, 7)
+        with pytest.raises(KeyboardInterrupt):
+            ct.sweep(system, plan, MEASURES, out=out)
+    assert not out.exists()
+    parts = sorted((tmp_path / "sweep.parquet.parts").glob("task-*.parquet"))
+    assert [len(pd.read_parquet(part)) for part in parts] == [1] * 7
+    with monkeypatch.context() as patched:
+        begun = counting(patched, COUNT)
+        pd.testing.assert_frame_equal(ct.sweep(system, plan, MEASURES, out=out), whole, check_exact=True)
+    assert len(begun) == COUNT - 7
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import contagion as ct
+from contagion.kernels import chunks
+from contagion.sweep import engine, tasks
+from tests.test_sweep_store import MEASURES, case
+
+out, log, workers, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+tasks._MOST = 1
+if workers > 1:
+    chunks.COMPILED_FROM = tasks.COMPILED_FROM = 0
+iterate = engine.iterate
+
+def logged(inputs, *given):
+    made = iterate(inputs, *given)
+    time.sleep(pause)
+    with log.open("a") as lines:
+        lines.write(f"{inputs.markets.shock.max():.17g}\\n")
+    return made
+
+engine.iterate = logged
+ct.sweep(*case(), MEASURES, out=out, workers=workers)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_sweep_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, log = tmp_path / "sweep.parquet", tmp_path / "solved.txt"
+    root = Path(__file__).parent.parent
+    given = [sys.executable, "-c", SCRIPT, str(out), str(log), str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    running = subprocess.Popen([*given, "0.1"], cwd=root, env=environment)
+    parts = tmp_path / "sweep.parquet.parts"
+    while len(list(parts.glob("task-*.parquet"))) < 5:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    done = {int(pd.read_parquet(part)["scenario"].iloc[0]) for part in parts.glob("task-*.parquet")}
+    assert 5 <= len(done) < COUNT
+    assert not out.exists()
+    log.write_text("")
+    subprocess.run([*given, "0"], cwd=root, env=environment, check=True)
+    system, plan = case()
+    solved = sorted(float(line) for line in log.read_text().split())
+    left = sorted(engine_shock(plan, number) for number in set(range(COUNT)) - done)
+    assert solved == left
+    if workers > 1:
+        monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
+        monkeypatch.setattr(tasks, "COMPILED_FROM", 0)
+    pd.testing.assert_frame_equal(pd.read_parquet(out), ct.sweep(system, plan, MEASURES), check_exact=True)
+    assert not parts.exists()
+
+
+def engine_shock(plan: ct.Grid, number: int) -> float:
+    """Return the largest log drop that a scenario imposes, as the solver is given it."""
+    return float(channels.log_drop(np.array(list(plan[number].shocks.values()))).max())
+
+
+def test_row_groups_hold_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_GROUP", 10)
+    system, plan = case()
+    ct.sweep(system, plan, MEASURES, out=tmp_path / "sweep.parquet")
+    assert parquet.ParquetFile(tmp_path / "sweep.parquet").num_row_groups == 3
+
+
+@pytest.mark.parametrize("what", ["system", "scenarios", "names", "measures"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_file_of_another_sweep_is_refused(
+    what: str, finished: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, plan = case()
+    out, scenarios = tmp_path / "sweep.parquet", dict(zip("ab", plan[2:4], strict=True))
+    if finished:
+        ct.sweep(system, scenarios, ["loss"], out=out)
+    else:
+        with monkeypatch.context() as patched:
+            counting(patched, 0)
+            with pytest.raises(KeyboardInterrupt):
+                ct.sweep(system, scenarios, ["loss"], out=out)
+    scale = np.where(np.arange(len(system.positions)) == 0, 1.0 + 1e-15, 1.0)
+    positions = system.positions.assign(quantity=system.positions["quantity"] * scale)
+    other: dict[str, tuple[Any, Any, Any]] = {
+        "system": (system.with_table("positions", positions), scenarios, ["loss"]),
+        "scenarios": (system, {"a": scenarios["a"], "b": plan[5]}, ["loss"]),
+        "names": (system, {"a": scenarios["a"], "c": scenarios["b"]}, ["loss"]),
+        "measures": (system, scenarios, ["liquidated"]),
+    }
+    with pytest.raises(ct.InputError, match="belongs to something else"):
+        ct.sweep(*other[what], out)
+    assert ct.sweep(system, scenarios, ["loss"], out=out)["converged"].all()
+
+
+def test_a_cell_that_matters_under_some_overrides_alone_counts(tmp_path: Path) -> None:
+    system, plan = case()
+    out, rich = tmp_path / "sweep.parquet", (ct.Override("nodes", {"node": "lender0"}, {"buffer": 1e12}),)
+    scenarios = [ct.Scenario(overrides=rich), plan[3]]
+    ct.sweep(system, scenarios, out=out)
+    poorer = system.nodes["buffer"].where(system.nodes["node"] != "lender0", 1.0)
+    with pytest.raises(ct.InputError, match="belongs to something else"):
+        ct.sweep(system.with_table("nodes", system.nodes.assign(buffer=poorer)), scenarios, out=out)
+
+
+def test_groups_count_where_they_are_measured_and_the_order_of_rows_never_does(tmp_path: Path) -> None:
+    system, plan = case()
+    out, accounts = tmp_path / "sweep.parquet", system.accounts
+    table = ct.sweep(system, plan[:2], ["equity:trader"], out=out)
+    shuffled = system.with_table("accounts", accounts.sample(frac=1.0, random_state=2))
+    pd.testing.assert_frame_equal(ct.sweep(shuffled, plan[:2], ["equity:trader"], out=out), table)
+    first = accounts.index == accounts.index[accounts["group"] == "borrower"][0]
+    moved = accounts.assign(group=accounts["group"].mask(first, "trader"))
+    with pytest.raises(ct.InputError, match="belongs to something else"):
+        ct.sweep(system.with_table("accounts", moved), plan[:2], ["equity:trader"], out=out)
+
+
+def test_any_other_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "notes.parquet"
+    out.write_text("my notes")
+    with pytest.raises(ct.InputError, match="belongs to something else"):
+        ct.sweep(*case(), out=out)
+    assert out.read_text() == "my notes"
+
+
+def test_parts_left_by_a_kill_at_the_very_end_are_cleared(tmp_path: Path) -> None:
+    system, plan = case()
+    out = tmp_path / "sweep.parquet"
+    table = ct.sweep(system, plan, out=out)
+    (tmp_path / "sweep.parquet.parts").mkdir()
+    pd.testing.assert_frame_equal(ct.sweep(system, plan, out=out), table)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, plan = case()
+    with pytest.raises(ct.InputError, match="there is no directory"):
+        ct.sweep(system, plan, out=tmp_path / "nowhere" / "sweep.parquet")
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(ct.InputError, match="is a directory"):
+        ct.sweep(system, plan, out=tmp_path / "folder.parquet")
+    with pytest.raises(ct.InputError, match=r"ends in \.parquet"):
+        ct.sweep(system, plan, out=3)  # type: ignore[arg-type]
+    monkeypatch.setattr(store, "find_spec", lambda _: None)
+    with pytest.raises(ct.InputError, match="pip install"):
+        ct.sweep(system, plan, out=tmp_path / "sweep.parquet")
+
+
+def test_overrides_keep_their_own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, plan = case()
+    calm = (ct.Override("nodes", {"node": "lender0"}, {"liquidation_level": 0.5}),)
+    scenarios = [
+        ct.Scenario(shocks=each.shocks, overrides=calm if number % 2 else ()) for number, each in enumerate(plan[:8])
+    ]
+    monkeypatch.setattr(tasks, "_MOST", 1)
+    whole = ct.sweep(system, scenarios)
+    out = tmp_path / "sweep.parquet"
+    with monkeypatch.context() as patched:
+        counting(patched, 6)
+        with pytest.raises(KeyboardInterrupt):
+            ct.sweep(system, scenarios, out=out)
+    begun = counting(monkeypatch, 8)
+    pd.testing.assert_frame_equal(ct.sweep(system, scenarios, out=out), whole, check_exact=True)
+    assert len(begun) == 2
+
+
+def test_a_store_is_its_file_its_parts_and_its_word(tmp_path: Path) -> None:
+    opened = Store.open(tmp_path / "a.parquet", ("loss",), "word")
+    assert opened.parts == tmp_path / "a.parquet.parts"
+    assert opened.finished() is None
+    assert Store.open(tmp_path / "a.parquet", ("loss",), "word") == opened
