@@ -17,7 +17,7 @@ from tests.stress_systems import at_one_venue, examples, seeds, shuffled
 from tests.systems import draw, loose
 from tests.test_properties import isotone
 
-few = examples(8)
+few = examples(6)
 TYPES = ("node", "market", "group")
 
 
