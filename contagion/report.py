@@ -41,7 +41,7 @@ __all__ = [
 _FORMATS = ("svg", "png")
 _PATHS = 50
 _EXTRAS = ("matplotlib",)
-_PACKAGES = ("contagion", "numpy", "scipy", "pandas", "networkx", "graphviz", "pygraphviz")
+_PACKAGES = ("contagion", "numpy", "scipy", "numba", "pandas", "networkx", "graphviz", "pygraphviz")
 
 
 def write_report(solution: Solution, folder: str | Path, progress: bool = False) -> list[Path]:
