@@ -7,13 +7,15 @@ from types import ModuleType
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 
 import contagion as ct
 from contagion import generate, kernels
 from contagion.arrays import lower
 from contagion.kernels import chunks, compiled, fused, rounds, screen, sparse_products, threads
-from contagion.kernels.inputs import Codes, Floats, Ints
+from contagion.kernels.accounts import FUNDING
+from contagion.kernels.inputs import FUND, Codes, Floats, Ints
 from contagion.kernels.reaction import Immune, State
 from contagion.validate import applied
 from tests.random_systems import random_tables
@@ -84,6 +86,67 @@ def test_a_given_beginning_and_immunity(monkeypatch: pytest.MonkeyPatch, seed: i
         assert_same(sparse, other)
 
 
+def funded(seed: int) -> tuple[ct.System, ct.Scenario]:
+    """Return borrowers who fund each other's calls, in chains that prices reach one after the other, and bystanders."""
+    rng = np.random.default_rng(seed)
+    many, rich, standing = 12, 3, 60
+    names = [f"a{number:02}" for number in range(many)] + [f"r{number}" for number in range(rich)]
+    calm = [f"z{number}" for number in range(standing)]
+    asks, quantity = rng.random(many) < 0.8, rng.uniform(50.0, 150.0, many)
+    rows = [
+        (names[caller], names[giver])
+        for caller in np.flatnonzero(asks)
+        for giver in rng.permutation(many + rich)[: rng.integers(1, 3)]
+        if giver != caller
+    ]
+    cash = [*(-quantity * rng.uniform(0.7, 0.8, many)), *[30.0] * rich, *[10.0] * standing]
+    policy = ["fund" if each else None for each in asks] + [None] * (rich + standing)
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "call_level": 1.05, "target_level": 1.02}),
+        assets=pd.DataFrame({"asset": ["T"]}),
+        markets=pd.DataFrame(
+            {"market": ["x:T"], "venue": "x", "asset": "T", "price": 1.0, "depth": rng.uniform(500.0, 3000.0)}
+        ),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "T", "weight": 0.9}),
+        accounts=pd.DataFrame({"account": names + calm, "platform": "x", "cash": cash, "call_policy": policy}),
+        positions=pd.DataFrame(
+            {"account": names[:many] + calm, "asset": "T", "quantity": [*quantity, *[1.0] * standing]}
+        ),
+        funding=pd.DataFrame(rows, columns=["account", "source"]).drop_duplicates(),
+    )
+    return system, ct.Scenario(shocks={"T": float(rng.uniform(0.0, 0.12))})
+
+
+@pytest.mark.parametrize("lot", range(4))
+def test_who_is_asked_for_funds_answers_though_no_price_has_reached_it(
+    monkeypatch: pytest.MonkeyPatch, lot: int
+) -> None:
+    """Chains of funding, from zero and from a state in which somebody has sold: sources are never left out."""
+    monkeypatch.setattr(compiled, "_MOST", 1.0)
+    drawn = 0
+    for seed in range(lot, 160, 4):
+        inputs = lowered(*funded(seed))
+        begin = rounds.start(inputs)
+        shares = begin.liquidated.copy()
+        asking = np.flatnonzero(inputs.accounts.call_policy == FUND)
+        shares[asking[seed % asking.size]] = 1.0
+        for state in (None, begin._replace(liquidated=shares)):
+            sparse, full, listed = runs(monkeypatch, inputs, state)
+            assert_same(sparse, full)
+            assert_same(sparse, listed)
+            drawn += int((sparse.cause == FUNDING).sum())
+    assert drawn > 20
+
+
+def test_accounts_without_positions_are_screened_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x", "y"], "buffer": 1.0}),
+        accounts=pd.DataFrame({"account": ["a", "b"], "platform": "x", "cash": [1.0, -1.0]}),
+    )
+    for made in runs(monkeypatch, lowered(system, ct.Scenario(losses={"y": 2.0})))[1:]:
+        assert made.converged
+
+
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = lowered(*generate.system(accounts=50_000, seed=3))
     monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
@@ -111,7 +174,6 @@ def test_mild_scenarios_look_at_few_accounts(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_safety_is_a_lower_bound() -> None:
     """An account whose assets have all fallen by its safety, less a hair, is not in breach; by hand for one account."""
-    import pandas as pd
 
     system = ct.System(
         nodes=pd.DataFrame({"node": ["x"]}),
@@ -138,7 +200,6 @@ def test_safety_is_a_lower_bound() -> None:
 
 def test_prices_beyond_the_guard_are_looked_at_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short squeeze that more than doubles a price: the filter's guard for rounding no longer covers it."""
-    import pandas as pd
 
     system = ct.System(
         nodes=pd.DataFrame({"node": ["x"], "margin_rule": "maintenance", "close_rule": "full"}),

@@ -88,7 +88,7 @@ def test_the_kernel_runs_as_plain_python_too(monkeypatch: pytest.MonkeyPatch) ->
     system, scenario = generate.system(accounts=200, seed=3)
     monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
     compiled = sweep(system, [scenario], [*TOTALS, "equity:trader"])
-    monkeypatch.setattr(fused_sums, "_sums", fused_sums._sums.py_func)
+    monkeypatch.setattr(fused_sums, "_sums", fused_sums._sums.py_func)  # type: ignore[attr-defined]
     pd.testing.assert_frame_equal(sweep(system, [scenario], [*TOTALS, "equity:trader"]), compiled, rtol=1e-13)
 
 

@@ -70,8 +70,10 @@ class _Active:
 
     def _advance(self, screen: Screen, move: Floats) -> None:
         active = self._active
-        if fused.advance(move, screen.start, screen.safety, screen.account, self._reached, active):
-            active[self._book.source[active[self._book.funded]]] = True  # who is asked has to answer
+        fresh = fused.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
+        asked = self._book.source[active[self._book.funded]]  # who may be asked has to answer, and may ask in turn
+        if fresh or not active[asked].all():
+            active[asked] = True
             self._list()
 
     def _list(self) -> None:

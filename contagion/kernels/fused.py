@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY
 from contagion.kernels.inputs import CLOSE_FACTOR, DELEVER, FULL, NO_CALL, Codes, Floats, Ints
 from contagion.kernels.inputs import FUND as ASKS_FUNDS
+from contagion.kernels.jit import compiled
 from contagion.kernels.packed import (
     CALL_LEVEL,
     CALL_TARGET,
@@ -72,14 +72,14 @@ class Sums(NamedTuple):
     counts: Ints  # (c, 3) accounts that are called, that have sold, and that were evaluated
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _surplus(strict: float, weighted: float, debt: float, maintenance: float, level: float) -> float:
     if strict == 1.0:
         return weighted - debt - level * maintenance
     return weighted - level * debt - maintenance
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _restore(surplus: float, equity: float) -> float:
     if surplus >= 0.0:
         return 0.0
@@ -88,7 +88,7 @@ def _restore(surplus: float, equity: float) -> float:
     return -surplus / (equity - surplus)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _lines(
     book: Packed,
     rows: NDArray[np.int64],
@@ -130,7 +130,7 @@ def _lines(
         out[i, 2], out[i, 3], out[i, 4] = maintenance, equity + paid, value + paid
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def ask_for_funds(
     first: int, last: int, book: Packed, ledger: Ledger, values: Floats, recovery: Floats, linked: Ints
 ) -> None:
@@ -151,7 +151,7 @@ def ask_for_funds(
         received[a] = given[a] = drawn[a] = 0.0
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def raise_funds(book: Packed, ledger: Ledger) -> bool:
     """Write what linked accounts receive and give; return whether anybody asks.
 
@@ -180,7 +180,7 @@ def raise_funds(book: Packed, ledger: Ledger) -> bool:
     return asks
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _breaching(book: Packed, spare: Floats, surplus: Floats, first: int, found: NDArray[np.int64]) -> int:
     """Write which of the accounts from ``first`` on may be in breach or have to be looked at, and return how many.
 
@@ -199,7 +199,7 @@ def _breaching(book: Packed, spare: Floats, surplus: Floats, first: int, found: 
     return count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _evaluate(
     book: Packed,
     ledger: Ledger,
@@ -305,7 +305,7 @@ def _evaluate(
     return moved, called_count, sold_count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def account_pass(
     chunk: int,
     end: int,
@@ -341,14 +341,14 @@ def account_pass(
         )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def all_lines(chunk: int, end: int, book: Packed, values: Floats, recovery: Floats, bounds: Ints, out: Floats) -> None:
     """Write the five lines of every account (a, 5)."""
     first, last = bounds[chunk], bounds[end]
     _lines(book, np.arange(first, last), np.zeros(0, dtype=np.uint8), values, recovery, out[first:last])
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def weights(chunk: int, end: int, book: Packed, surplus: Floats, bounds: Ints, out: Floats) -> None:
     """Write what the surplus of every account adds up, all terms taken as positive."""
     start, column, quantity = book.start, book.column, book.quantity
@@ -359,7 +359,7 @@ def weights(chunk: int, end: int, book: Packed, surplus: Floats, bounds: Ints, o
         out[a] = weight
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _ratio(margin: float, rising: float, falling: float) -> float:
     """Return the relative move of prices that uses up a margin, rounded down; −inf if there is no margin."""
     size = max(rising, falling)
@@ -369,7 +369,7 @@ def _ratio(margin: float, rising: float, falling: float) -> float:
     return left / size if size > 0.0 else np.inf
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def safeties(
     chunk: int,
     end: int,
@@ -414,7 +414,7 @@ def safeties(
         safety[a], signature[a] = least, held
 
 
-@njit(cache=True)
+@compiled
 def advance(
     move: Floats,
     start: Ints,

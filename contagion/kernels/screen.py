@@ -76,7 +76,7 @@ def moves(screen: Screen, inputs: Inputs, price: Floats) -> Floats:
         both = np.stack([_relative(seen, screen.seen), _relative(held, screen.held)])
     by_seen = np.stack([np.maximum(0.0, -both[0]), np.maximum(0.0, both[0])])
     by_both = np.stack([np.maximum(0.0, -both).max(axis=0), np.maximum(0.0, both).max(axis=0)])
-    if not screen.pairs.size:
+    if not seen.size:  # nobody holds anything
         return np.zeros(screen.marked.size)
     reach = np.maximum.reduceat(np.stack([by_seen, by_both])[:, :, screen.pairs], screen.pair_start[:-1], axis=2)
     move: Floats = np.where(screen.marked, *reach.sum(axis=1)[::-1])

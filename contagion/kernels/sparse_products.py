@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from contagion.kernels.chunks import in_order
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.jit import compiled
 from contagion.kernels.threads import over_chunks
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def column_sums(matrix: sparse.csr_array, weights: Floats, bounds: Ints) -> Floa
     return in_order(out)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _row_sums(
     chunk: int,
     end: int,
@@ -52,7 +52,7 @@ def _row_sums(
                 out[a, v] += quantity[p] * values[column[p], v]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _column_sums(
     chunk: int,
     end: int,

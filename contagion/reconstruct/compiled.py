@@ -13,5 +13,10 @@ __all__ = ["compiled"]
 @cache
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     """Return the machine code of a plain loop over arrays; numba is loaded here and nowhere else."""
-    made: Callable[..., Any] = importlib.import_module("numba").njit(cache=True)(loop)
+    njit = importlib.import_module("numba").njit
+    made: Callable[..., Any]
+    try:
+        made = njit(cache=True)(loop)
+    except RuntimeError:  # nowhere to keep it: compiled anew in each process
+        made = njit(loop)
     return made

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
 from contagion.kernels import fused
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chunks import in_order
 from contagion.kernels.compiled import Prepared
 from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
+from contagion.kernels.jit import compiled
 from contagion.kernels.packed import ENTRY, OWED, OWNED, Packed
 from contagion.kernels.reaction import State
 from contagion.kernels.threads import over_chunks
@@ -66,7 +66,7 @@ def _funds(ready: Prepared, values: Floats, recovery: Floats) -> tuple[Floats, F
     return (ledger.received, ledger.given) if fused.raise_funds(book, ledger) else (nothing, nothing)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _sums(
     chunk: int,
     end: int,
