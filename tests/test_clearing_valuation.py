@@ -214,3 +214,14 @@ def test_labels_settings_and_rounds() -> None:
             broken()
     with pytest.raises(NotConverged):
         network_valuation([[0, 9], [9, 0]], 0.001, 0.1, valuations.eisenberg_noe(), max_rounds=2)
+
+
+def test_figures_with_labels_are_refused_by_valuations_that_know_no_nodes() -> None:
+    labelled = pd.Series({"b": 5.0, "a": 10.0})
+    for make in (valuations.linear_debtrank, valuations.merton, valuations.black_cox):
+        with pytest.raises(InputError, match="has labels; give an array in the order of the nodes"):
+            make(labelled)
+        with pytest.raises(InputError, match="has labels"):
+            make({"a": 1.0})
+    with pytest.raises(InputError, match="reference_equity must be finite"):
+        valuations.linear_debtrank([1.0, np.nan])

@@ -491,3 +491,10 @@ def test_corners_are_refused_where_losses_fall_with_debts() -> None:
         )
     with pytest.raises(InputError, match="lower is above upper"):
         reconstruct.interval_losses(ct.clearing.debtrank, [[0, 1], [0, 0]], [[0, 0], [0, 0]], equity=1, shock=1)
+
+
+def test_tables_beside_an_ensemble_are_refused_for_their_order_would_be_lost() -> None:
+    network = pd.DataFrame([[0.0, 4.0], [0.0, 0.0]], ["b", "a"], ["b", "a"])
+    table = pd.DataFrame(np.eye(2) * 0.0, ["a", "b"], ["a", "b"])
+    with pytest.raises(ct.InputError, match="holdings has labels, and the networks are handed over"):
+        ct.reconstruct.ensemble_losses(lambda net, **_: net, [network, network], holdings=table)

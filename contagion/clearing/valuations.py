@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from contagion.clearing.network import Floats
 from contagion.clearing.obligations import TIE
@@ -108,7 +109,11 @@ def linear_debtrank(reference_equity: Any) -> Valuation:
 
     ``reference_equity`` is an array in the order of the nodes, USD.
     """
-    reference = np.asarray(reference_equity, dtype=np.float64)
+    wrong = _unlabelled("reference_equity", reference_equity)
+    reference = np.asarray([] if wrong else reference_equity, dtype=np.float64)
+    if not (np.isfinite(reference) & (reference >= 0.0)).all():
+        wrong = ["reference_equity must be finite and not negative for all"]
+    _check("linear_debtrank", wrong)
 
     def value(equity: Floats, _: Book) -> Floats:
         share = np.divide(equity, reference, out=(equity > 0.0).astype(np.float64), where=reference > 0.0)
@@ -324,11 +329,18 @@ def _rate(name: str, value: object) -> list[str]:
     return [] if good else [f"{name} is {value!r}; give a number from 0 to 1"]
 
 
+def _unlabelled(name: str, given: object) -> list[str]:
+    """Return the problem of figures with labels: a valuation does not know the nodes, so it could not match them."""
+    labelled = isinstance(given, Mapping | pd.Series | pd.DataFrame)
+    return [f"{name} has labels; give an array in the order of the nodes"] if labelled else []
+
+
 def _spread(name: str, volatility: Any, maturity: object, problems: list[str]) -> Floats:
     """Return the standard deviation of log assets at maturity."""
-    values = np.asarray(volatility, dtype=np.float64)
+    labelled = _unlabelled("volatility", volatility)
+    values = np.asarray([] if labelled else volatility, dtype=np.float64)
     wrong = [] if (values > 0.0).all() and np.isfinite(values).all() else ["volatility must be above zero for all"]
-    _check(name, [*problems, *wrong, *positive("maturity", maturity)])
+    _check(name, [*problems, *labelled, *wrong, *positive("maturity", maturity)])
     return np.asarray(values * np.sqrt(float(maturity)))  # type: ignore[arg-type]
 
 

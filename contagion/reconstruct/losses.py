@@ -219,6 +219,9 @@ def _too_few(count: int) -> list[str]:
 
 def _aligned(subject: str, labels: pd.Index[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with Series and mappings as arrays in the order of the labels."""
+    tables = [name for name, value in arguments.items() if isinstance(value, pd.DataFrame) or hasattr(value, "edges")]
+    cure = "has labels, and the networks are handed over in the order of the ensemble; give an array in that order"
+    refuse([f"{name} {cure}" for name in tables], subject)
     named = {name: value for name, value in arguments.items() if isinstance(value, pd.Series | Mapping)}
     order = Vector(pd.Series(np.zeros(len(labels)), index=labels))
     vectors = {"ensemble": order} | {name: Vector(value, lowest=-np.inf) for name, value in named.items()}
