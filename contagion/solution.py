@@ -11,7 +11,7 @@ import pandas as pd
 
 from contagion import display, frames
 from contagion.frozen import HandsOutCopies
-from contagion.kernels.rounds import error_estimate, local_rate
+from contagion.kernels.convergence import error_estimate, local_rate
 from contagion.scenario import Scenario
 from contagion.system import System
 

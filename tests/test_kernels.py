@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import contagion as ct
-from contagion.kernels import rounds
+from contagion.kernels import convergence
 from contagion.kernels.accounts import fund
 from tests.systems import draw, loose
 
@@ -230,4 +230,4 @@ def test_what_converges_near_a_tipping_point_is_within_a_billionth(distance: flo
     ],
 )
 def test_settled(steps: list[float], ends: bool) -> None:
-    assert rounds.settled(steps, 1e-12) is ends
+    assert convergence.settled(steps, 1e-12) is ends

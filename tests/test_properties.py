@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import contagion as ct
 from contagion import generate, kernels
 from contagion.arrays import lower
-from contagion.kernels import rounds
+from contagion.kernels import convergence, rounds
 from tests.systems import draw, loose
 
 seeds = st.integers(0, 100_000)
@@ -174,7 +174,7 @@ def test_3_any_order_of_updates_reaches_the_same_solution(seed: int) -> None:
     for _ in range(40_000):
         new = rounds.step(inputs, state, opening)[0]
         moved = float(np.abs(new.liquidated - state.liquidated).max(initial=0.0))
-        if rounds.distance(state, new, moved) <= 1e-13 and np.allclose(
+        if convergence.distance(state, new, moved) <= 1e-13 and np.allclose(
             new.average, state.average, rtol=1e-13, atol=0.0
         ):
             break

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from contagion import channels
 from contagion.kernels import chunks
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
+from contagion.kernels.convergence import distance, settled
 from contagion.kernels.credit import Losses, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
@@ -20,16 +20,7 @@ from contagion.kernels.reaction import Firsts, Immune, Pass, Ratchet, Reaction, 
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
 
-ACCURACY = 2.5e-10
-"""Error that a converged result may still have, by its own estimate: a quarter of 1e-9, for ρ still rises on the way
-in.
-"""
-
 _MANY = 20
-_NOISE = 1e-14
-_MEMORY = 9
-_CONFIRM = 3
-_PATIENCE = 100
 
 
 class Record(NamedTuple):
@@ -182,70 +173,6 @@ class SparsePass:
         return reaction
 
 
-def distance(old: State, new: State, moved: float) -> float:
-    """Return the largest move of any component of (δ, λ, η, θ), of which λ has ``moved``.
-
-    NaN if a price has left the range of the arithmetic.
-    """
-    if not np.isfinite(new.average).all():
-        return math.nan
-    moves = [moved]
-    for before, after in (
-        (old.log_drop, new.log_drop),
-        (old.withdrawn, new.withdrawn),
-        (old.haircut, new.haircut),
-    ):
-        changed = before != after  # two infinite drops are equal, though their difference is not a number
-        if changed.any():
-            moves.append(float(np.abs(after[changed] - before[changed]).max()))
-    return float(np.max(moves))
-
-
-def local_rate(steps: Sequence[float]) -> float:
-    """Return ρ, by which the last rounds shrank the step: the geometric mean of up to eight ratios.
-
-    Steps at the resolution of the arithmetic say nothing and are left out; NaN before there are two others.
-    """
-    if steps and steps[-1] == 0.0:
-        return 0.0
-    telling = [step for step in steps[-_MEMORY:] if _NOISE < step < math.inf]
-    if len(telling) < 2:
-        return math.nan
-    return float((telling[-1] / telling[0]) ** (1.0 / (len(telling) - 1)))
-
-
-def error_estimate(steps: Sequence[float]) -> float:
-    """Return step·ρ/(1 − ρ), the distance to the fixed point if the last rounds' rate holds on.
-
-    Infinite if the steps did not shrink, or if there are too few to tell.
-    """
-    if not steps:
-        return math.inf
-    if steps[-1] == 0.0 or _rests(steps):
-        return steps[-1]
-    rate = local_rate(steps)
-    return steps[-1] * rate / (1.0 - rate) if rate < 1.0 else math.inf
-
-
-def settled(steps: Sequence[float], tol: float) -> bool:
-    """Return whether the rounds have come to their end.
-
-    Either nothing moves at all, or steps have been below ``tol`` for a while without growing (a cascade that starts
-    from an account an ulp below its level begins with steps that small) and the estimated error has come down to
-    `ACCURACY`.
-    """
-    if not steps or steps[-1] == 0.0:
-        return bool(steps)
-    last = steps[-_CONFIRM:]
-    quiet = len(last) == _CONFIRM and all(later <= earlier <= tol for earlier, later in pairwise(last))
-    return _rests(steps) or (quiet and error_estimate(steps) <= ACCURACY)
-
-
-def _rests(steps: Sequence[float]) -> bool:
-    """Return whether only rounding has moved for so long that nothing can be growing beneath it."""
-    return len(steps) >= _PATIENCE and all(step <= _NOISE for step in steps[-_PATIENCE:])
-
-
 def iterate(
     inputs: Inputs,
     tol: float,
@@ -259,10 +186,10 @@ def iterate(
     """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
     A small step alone does not end it: near a tipping point steps are small far from the fixed point, so the
-    estimated error must have come down to `ACCURACY` too. Rounds set out from zero, or from the state ``begin``; the
-    ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced. ``prepared`` accounts serve
-    all runs of one system. The ``ratchet`` keeps the larger of what was and what is asked for; np.minimum, the smaller:
-    rounds then come down from a state above, and end in the greatest fixed point below it.
+    estimated error must have come down too (`contagion.kernels.convergence`). Rounds set out from zero, or from the
+    state ``begin``; the ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced.
+    ``prepared`` accounts serve all runs of one system. The ``ratchet`` keeps the larger of what was and what is asked
+    for; np.minimum, the smaller: rounds then come down from a state above, and end in the greatest fixed point below.
     """
     state = start(inputs) if begin is None else begin
     react = account_pass(inputs, state, immune, prepared, ratchet)
