@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from contagion.kernels.inputs import Codes, Floats, Ints
+from contagion.kernels.inputs import Bools, Codes, Floats, Ints
 from contagion.system import System
 
 if TYPE_CHECKING:
@@ -42,18 +42,31 @@ def in_order(frame: pd.DataFrame, key: str) -> tuple[pd.DataFrame, Ints]:
 
 
 def by_shape(system: System) -> tuple[pd.DataFrame, Ints, Ints]:
-    """Return accounts by platform, number of positions and name, the row each had, and the account of each position.
+    """Return accounts by shape and name, the row each had, and the account of each position.
 
-    Accounts of one shape stand together, so that a pass over them runs the same few branches many times.
+    Accounts of one shape (platform, whether they have more to do than to be liquidated, number of positions) stand
+    together, so that a pass over them runs the same few branches many times over memory that lies together.
     """
     accounts, rows = in_order(system.accounts, "account")
     holder = code(system.positions["account"], pd.Index(accounts["account"]))
     held = np.bincount(holder, minlength=len(accounts))
     platform = pd.factorize(accounts["platform"], sort=True)[0]
-    order = np.lexsort((held, platform))
+    order = np.lexsort((held, _more_to_do(system, accounts), platform))
     number = np.empty(order.size, dtype=np.int64)
     number[order] = np.arange(order.size)
     return accounts.take(order), rows[order], number[holder]
+
+
+def _more_to_do(system: System, accounts: pd.DataFrame) -> Bools:
+    """Return which accounts answer calls, stop losses, quote, fund others, or belong to a node."""
+    named = pd.concat([system.quotes["account"], system.funding["account"], system.funding["source"]])
+    listed = np.zeros(len(accounts), dtype=np.bool_)
+    rows = code(named, pd.Index(accounts["account"]))
+    listed[rows[rows >= 0]] = True
+    owned = accounts["owner"].notna() & (accounts["owner"] != "")
+    own = owned | accounts["stop_loss"].notna() | (accounts["call_policy"] != "none")
+    more: Bools = listed | own.to_numpy()
+    return more
 
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:

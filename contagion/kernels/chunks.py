@@ -48,19 +48,23 @@ def sum_by_chunk(group: Ints, values: Floats, size: int) -> Floats:
 
 def column_sums(matrix: sparse.csr_array, weights: Floats) -> Floats:
     """Return matrixᵀ·weights (k,), chunk by chunk."""
-    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+    return in_order(column_sums_by_chunk(matrix, weights, bounds(weights.size)))
 
-    cuts = bounds(weights.size)
+
+def column_sums_by_chunk(matrix: sparse.csr_array, weights: Floats, cuts: Ints) -> Floats:
+    """Return matrixᵀ·weights of each chunk (c, k)."""
     if matrix.nnz >= COMPILED_FROM:
         from contagion.kernels import sparse_products  # loads the compiler
 
-        return sparse_products.column_sums(matrix, weights, cuts)
-    total = np.zeros(matrix.shape[1])
-    for first, last in pairwise(cuts.tolist()):
+        return sparse_products.column_sums_by_chunk(matrix, weights, cuts)
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    sums = np.zeros((cuts.size - 1, matrix.shape[1]))
+    for chunk, (first, last) in enumerate(pairwise(cuts.tolist())):
         start, end = matrix.indptr[first], matrix.indptr[last]
         rows = (matrix.data[start:end], matrix.indices[start:end], matrix.indptr[first : last + 1] - start)
-        total += sparse.csr_array(rows, shape=(last - first, matrix.shape[1])).T @ weights[first:last]
-    return total
+        sums[chunk] = sparse.csr_array(rows, shape=(last - first, matrix.shape[1])).T @ weights[first:last]
+    return sums
 
 
 def row_sums(matrix: sparse.csr_array, values: Floats) -> Floats:

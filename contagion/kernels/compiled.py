@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contagion.kernels import fused, fused_lines, fused_screen
 from contagion.kernels.accounts import net_units, unit_values
 from contagion.kernels.chunks import bounds, in_order
 from contagion.kernels.credit import borne
+from contagion.kernels.fused_lines import DONE
 from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
 from contagion.kernels.markets import prices
-from contagion.kernels.packed import IMMUNE, Packed, pack, spare, unit_surplus
+from contagion.kernels.packed import IMMUNE, LINKED, OWNED, WATCHED, Packed, pack, spare, unit_surplus
 from contagion.kernels.reaction import Firsts, Immune, Ratchet, Reaction, State
 from contagion.kernels.screen import Screen, build, moves
 from contagion.kernels.threads import over_chunks
 
-_MOST = 0.3
+_MOST = 0.6
 """Share of the accounts from which a pass over all is cheaper than a list of those that can have changed."""
+
+_STALE = 0.02
+"""Share of a list that has to be done before it is drawn up anew."""
 
 
 class Prepared(NamedTuple):
@@ -30,10 +35,15 @@ class Prepared(NamedTuple):
     doubled: Floats  # (k,) twice the size of each term column's part in the surplus at the opening
     bounds: Ints  # (c + 1,) of chunks
     screen: Screen | None
+    ends_only: bool  # nobody reads deficits and calls of single rounds
 
 
-def prepare(inputs: Inputs, screened: bool = True) -> Prepared:
-    """Return the accounts of a system, packed and valued at opening prices, with an index of their safety."""
+def prepare(inputs: Inputs, screened: bool = True, ends_only: bool = False) -> Prepared:
+    """Return the accounts of a system, packed and valued at opening prices, with an index of their safety.
+
+    With ``ends_only`` the records of rounds do not count the deficits and calls of accounts that have sold all, where
+    these matter to nobody else; states are the same.
+    """
     book, price = pack(inputs), inputs.markets.price
     cuts, size = bounds(book.cash.size), book.cash.size
     values, recovery = unit_values(inputs.positions, price, price), np.ones(inputs.nodes.buffer.size)
@@ -41,50 +51,51 @@ def prepare(inputs: Inputs, screened: bool = True) -> Prepared:
     over_chunks(fused_lines.all_lines, cuts.size - 1, size, book, values, recovery, cuts, lines)
     over_chunks(fused_screen.weights, cuts.size - 1, size, book, surplus, cuts, weight)
     index = build(inputs, book, lines, cuts) if screened else None
-    return Prepared(book, lines[:, 3].copy(), spare(book, weight), 2.0 * np.abs(surplus), cuts, index)
+    return Prepared(book, lines[:, 3].copy(), spare(book, weight), 2.0 * np.abs(surplus), cuts, index, ends_only)
 
 
 class _Active:
     """Which accounts a round has to look at: an ascending list, or all of them."""
 
-    def __init__(self, ready: Prepared, book: Packed, liquidated: Floats) -> None:
-        self._ready, self._book, self._screen = ready, book, ready.screen
-        self.linked = book.linked
-        self.rows, self.bounds, self.listed = np.empty(liquidated.size, dtype=np.int64), ready.bounds, False
+    def __init__(self, ready: Prepared, book: Packed, liquidated: Floats, stage: NDArray[np.uint8]) -> None:
+        self._ready, self._book, self._stage, self._screen = ready, book, stage, ready.screen
+        self._done, self.linked = 0, book.linked
+        self._everybody = fused.Chosen(np.zeros(0, dtype=np.int64), ready.bounds, False, True)
+        self.chosen, self.count = self._everybody, liquidated.size
         if self._screen is not None:
             self._active = liquidated > 0.0
             self._reached = self._screen.start[:-1].copy()
-            self._list()
+            self._list(0)
 
-    def look(self, inputs: Inputs, price: Floats, surplus: Floats) -> None:
-        """Find who can have changed at these prices."""
-        if self._screen is not None:
-            self._advance(self._screen, moves(self._screen, inputs, price))
-        if not self.listed and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard for rounding
-            self.rows, self.listed, self._screen = np.arange(self.rows.size), True, None
+    def look(self, inputs: Inputs, price: Floats, surplus: Floats, done: int) -> None:
+        """Find who can have changed at these prices; of ``done`` accounts nothing is left to know."""
+        if self._screen is not None and (
+            self._reach(self._screen, moves(self._screen, inputs, price))
+            or done - self._done > _STALE * max(1, self.count)
+        ):
+            self._list(done)
+        if self.chosen.filtered and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard
+            self._screen, self.chosen, self.count = None, self._everybody._replace(filtered=False), self._stage.size
+            self.linked = self._book.linked
 
-    @property
-    def count(self) -> int:
-        """How many accounts are looked at."""
-        return self.rows.size
-
-    def _advance(self, screen: Screen, move: Floats) -> None:
+    def _reach(self, screen: Screen, move: Floats) -> bool:
+        """Note whom prices have reached; return whether there is anybody new."""
         active = self._active
         fresh = fused_screen.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
         asked = self._book.source[active[self._book.funded]]  # who may be asked has to answer, and may ask in turn
-        if fresh or not active[asked].all():
-            active[asked] = True
-            self._list()
+        unasked = not active[asked].all()
+        active[asked] = True
+        return bool(fresh) or unasked
 
-    def _list(self) -> None:
-        """List the active accounts, or give the list up for good where it has become too long."""
-        active = np.flatnonzero(self._active)
-        if active.size > _MOST * self._active.size:
-            self._screen, self.listed, self.linked = None, False, self._book.linked
-            self.rows, self.bounds = np.empty(self._active.size, dtype=np.int64), self._ready.bounds
-            return
-        self.rows, self.bounds, self.listed = active, np.searchsorted(active, self._ready.bounds), True
-        self.linked = self._book.linked[self._active[self._book.linked]]
+    def _list(self, done: int) -> None:
+        """List the accounts that have been reached and are not done, unless they are most of all."""
+        rows = np.flatnonzero(self._active & (self._stage < DONE))
+        self._done, self.linked = done, self._book.linked[self._active[self._book.linked]]
+        if rows.size > _MOST * self._active.size:
+            self.chosen, self.count = self._everybody, self._active.size
+        else:
+            bounds = np.searchsorted(rows, self._ready.bounds)
+            self.chosen, self.count = fused.Chosen(rows, bounds, True, True), rows.size
 
 
 class CompiledPass:
@@ -95,7 +106,6 @@ class CompiledPass:
         if immune is not None:
             book = book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark))
         self._inputs, self._book, self._falling = inputs, book, ratchet is np.minimum
-        self._active = _Active(ready, book, state.liquidated)
         self.firsts = Firsts.of(size)
         self.opening = ready.opening[inputs.quotes.account]
         liquidated = state.liquidated.copy()
@@ -105,12 +115,16 @@ class CompiledPass:
             (self.firsts.called, self.firsts.liquidated, self.firsts.cause),
             ready.opening,
         )
+        self._active = _Active(ready, book, liquidated, self._ledger.stage)
+        self._reading = _reading(inputs, ready.ends_only)
         chunks = ready.bounds.size - 1
         self._sums = fused.Sums(
+            np.zeros((chunks, inputs.positions.side.size)),
             np.zeros((chunks, inputs.positions.side.size)),
             np.zeros((chunks, inputs.nodes.buffer.size)),
             np.zeros(chunks),
             np.zeros((chunks, 3), dtype=np.int64),
+            np.zeros(chunks, dtype=np.int64),
         )
 
     def __call__(self, number: int, state: State) -> Reaction:
@@ -119,7 +133,7 @@ class CompiledPass:
         price = prices(inputs.markets.price, state.log_drop)
         values, recovery = unit_values(inputs.positions, price, state.average), 1.0 - state.haircut
         surplus, active = unit_surplus(book, values), self._active
-        active.look(inputs, price, surplus)
+        active.look(inputs, price, surplus, int(sums.done.sum()))
         over_chunks(
             fused_lines.ask_for_funds,
             active.linked.size,
@@ -133,19 +147,18 @@ class CompiledPass:
         funds = bool(active.linked.size) and fused_lines.raise_funds(book, ledger)
         over_chunks(
             fused.account_pass,
-            active.bounds.size - 1,
+            active.chosen.bounds.size - 1,
             active.count,
             book,
             ledger,
             sums,
+            self._reading,
             values,
             surplus,
             recovery,
             number,
             funds,
-            active.rows,
-            active.bounds,
-            active.listed,
+            active.chosen,
             self._falling,
         )
         units = net_units(inputs.positions, in_order(sums.closed))
@@ -162,3 +175,13 @@ class CompiledPass:
             called_count=int(sums.counts[:, 0].sum()),
             liquidated_count=int(sums.counts[:, 1].sum()),
         )
+
+
+def _reading(inputs: Inputs, ends_only: bool) -> fused.Reading:
+    """Return what is read of accounts that have sold all.
+
+    In a round, deficits matter to nodes whose haircut they may raise, and equity to owners and to who funds calls.
+    """
+    if ends_only:
+        return fused.Reading(OWNED | LINKED, inputs.nodes.liabilities > 0.0)
+    return fused.Reading(WATCHED, np.ones(inputs.nodes.buffer.size, dtype=np.bool_))

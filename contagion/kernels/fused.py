@@ -14,54 +14,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY
-from contagion.kernels.fused_lines import Ledger, restore
-from contagion.kernels.fused_lines import lines as lines_of
+from contagion.kernels.fused_lines import DONE, OPEN, OWES, SELLING, SOLD_OUT, Ledger, restore
 from contagion.kernels.fused_lines import surplus as surplus_at
-from contagion.kernels.inputs import CLOSE_FACTOR, DELEVER, FULL, NO_CALL, Floats, Ints
+from contagion.kernels.inputs import CLOSE_FACTOR, DELEVER, FULL, NO_CALL, Bools, Floats, Ints
 from contagion.kernels.jit import compiled
 from contagion.kernels.packed import (
     CALL_LEVEL,
     CALL_TARGET,
     CLOSE,
+    ENTRY,
     FACTOR,
     FULL_LEVEL,
     IMMUNE,
     LEVEL,
     LINKED,
+    OWED,
     OWNED,
     POLICY,
     QUOTES,
     STOP,
     STRICT,
     TARGET,
-    WATCHED,
     Packed,
 )
+
+_PIECE = 4096
+"""Accounts that are found before they are evaluated: what stands between the two stays in the cache."""
 
 
 class Sums(NamedTuple):
     """What a pass adds up in each chunk."""
 
     closed: Floats  # (c, k) units of each term column
+    settled: Floats  # (c, k) of them, units of accounts that have sold all, over all rounds
     deficits: Floats  # (c, n) USD
     moved: Floats  # (c,) largest move of λ
     counts: Ints  # (c, 3) accounts that are called, that have sold, and that were evaluated
+    done: Ints  # (c,) accounts of which nothing is left to know, over all rounds
+
+
+class Chosen(NamedTuple):
+    """Which accounts a pass goes through."""
+
+    rows: NDArray[np.int64]  # ascending; those of chunk c between bounds c and c + 1
+    bounds: Ints  # (c + 1,) places in the list, or accounts if there is none
+    listed: bool
+    filtered: bool  # whether one product a position tells who may act; else all do
+
+
+class Reading(NamedTuple):
+    """What somebody reads of accounts that have sold all."""
+
+    kept: int  # marks of accounts that are looked at in full even then
+    deficits: Bools  # (n,) nodes whose accounts' deficits are read
 
 
 @compiled
-def _breaching(book: Packed, spare: Floats, surplus: Floats, first: int, found: NDArray[np.int64]) -> int:
-    """Write which of the accounts from ``first`` on may be in breach or have to be looked at, and return how many.
+def _breaching(
+    book: Packed, spare: Floats, surplus: Floats, chosen: Chosen, first: int, last: int, found: NDArray[np.int64]
+) -> int:
+    """Write which accounts may be in breach or have to be looked at, and return how many.
 
-    One product a position: surplus at the liquidation level is linear in holdings. Accounts with as many positions
-    stand together, so the branches are the same many times over.
+    ``first`` and ``last`` bound places in the list, or accounts if there is none. One product a position: surplus at
+    the liquidation level is linear in holdings. Accounts with as many positions stand together, so the branches are
+    the same many times over.
     """
     start, column, quantity = book.start, book.column, book.quantity
-    count, p = 0, start[first]
-    for a in range(first, first + found.size):
-        left, end = spare[a], start[a + 1]
-        while p < end:
-            left += quantity[p] * surplus[column[p]]
-            p += 1
+    rows, listed, filtered = chosen.rows, chosen.listed, chosen.filtered
+    count = 0
+    for i in range(first, last):
+        a = rows[i] if listed else i
+        left = spare[a]
+        if filtered:
+            for p in range(start[a], start[a + 1]):
+                left += quantity[p] * surplus[column[p]]
+        elif left < np.inf:
+            left = -1.0
         found[count] = a
         count += not left >= 0.0
     return count
@@ -72,38 +100,66 @@ def _evaluate(
     book: Packed,
     ledger: Ledger,
     rows: NDArray[np.int64],
-    lines: Floats,
-    closed: Floats,
-    deficits: Floats,
+    sums: Sums,
+    held: Floats,
+    fresh: Floats,
+    chunk: int,
+    reading: Reading,
+    values: Floats,
+    recovery: Floats,
     number: int,
     funds: bool,
     falling: bool,
 ) -> tuple[float, int, int]:
-    """Act on the lines of some accounts of one chunk: calls, stop-losses, liquidations, sales, deficits.
+    """Take the lines of some accounts of one chunk, and let them act: calls, stop-losses, liquidations, deficits.
 
-    Return the largest move of a liquidated share, and how many accounts are called and have sold. See
-    `contagion.kernels.accounts.decide` and `contagion.kernels.credit.losses`.
+    Adds what they sell to ``held`` (k,), and to ``fresh`` (k,) if they have now sold all. Return the largest move of a
+    liquidated share, and how many accounts are called and have sold. See `contagion.kernels.accounts` and
+    `contagion.kernels.credit.losses`.
     """
-    start, column, quantity, mark, stop_loss = book.start, book.column, book.quantity, book.mark, book.stop_loss
+    start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
+    mark, stop_loss, entry = book.mark, book.stop_loss, book.entry
+    owed_start, owed_by, owed = book.owed_start, book.owed_by, book.owed
     rules, rule_of, platform = book.rules, book.rule, book.platform
     spare, liquidated, opening = ledger.spare, ledger.liquidated, ledger.opening
     first_called, first_sold, first_cause = ledger.called, ledger.sold, ledger.cause
     quoting, lost = ledger.equity, ledger.lost
     all_asked, all_need, all_drawn = ledger.asked, ledger.need, ledger.drawn
-    all_received, all_given, done = ledger.received, ledger.given, ledger.closed
+    all_received, all_given, stage = ledger.received, ledger.given, ledger.stage
+    deficits, done = sums.deficits[chunk], sums.done
+    kept, read = reading.kept, reading.deficits
     moved, called_count, sold_count = 0.0, 0, 0
     for i in range(rows.size):
         a = rows[i]
-        marks, rule = mark[a], rule_of[a]
-        if done[a]:
-            sold_count += 1
-            if not marks & IMMUNE:
-                for p in range(start[a], start[a + 1]):
-                    closed[column[p]] += quantity[p]
-            deficits[platform[rule]] += max(0.0, -lines[i, 4])
+        marks, rule, at = mark[a], rule_of[a], stage[a]
+        first, end = start[a], start[a + 1]
+        weighted = debt = maintenance = equity = value = 0.0
+        paid = cash[a]
+        if marks & ENTRY:
+            paid -= entry[a]
+        if marks & OWED:
+            claims = 0.0
+            for c in range(owed_start[a], owed_start[a + 1]):
+                claims += owed[c] * recovery[owed_by[c]]
+            paid += claims
+        if at >= OWES:
+            for p in range(first, end):
+                value += quantity[p] * values[column[p], 4]
+            sold_count += at == OWES
+            deficits[platform[rule]] += max(0.0, -(value + paid))
             continue
+        for p in range(first, end):
+            units, k = quantity[p], column[p]
+            weighted += units * values[k, 0]
+            debt += units * values[k, 1]
+            maintenance += units * values[k, 2]
+            equity += units * values[k, 3]
+            value += units * values[k, 4]
+        if marks & ENTRY:
+            weighted -= entry[a]
+        weighted, debt = weighted + max(cash[a], 0.0), debt + max(-cash[a], 0.0)
+        equity, value = equity + paid, value + paid
         before = liquidated[a]
-        weighted, debt, maintenance, equity, value = lines[i, 0], lines[i, 1], lines[i, 2], lines[i, 3], lines[i, 4]
         strict, policy = rules[rule, STRICT], rules[rule, POLICY]
         called = False
         if policy != NO_CALL:
@@ -122,7 +178,7 @@ def _evaluate(
                 all_drawn[a],
             )
         now, cause = before, 0
-        if before < 1.0 or falling or first_sold[a] == 0:
+        if before < 1.0 or falling or at == OPEN:
             share = 0.0
             if called and policy == DELEVER:
                 target = surplus_at(strict, weighted, debt, maintenance, rules[rule, CALL_TARGET])
@@ -137,12 +193,16 @@ def _evaluate(
                 margin = (margin + asked) - need
             if margin < 0.0:
                 close, proceeds = rules[rule, CLOSE], value + received
-                short_of = surplus_at(strict, weighted, debt, maintenance, rules[rule, TARGET])
-                full = surplus_at(strict, weighted, debt, maintenance, rules[rule, FULL_LEVEL])
-                if received != 0.0:
-                    short_of, full = (short_of + asked) - need, (full + asked) - need
-                wanted = 1.0 if close == FULL else restore(short_of, proceeds)
+                wanted = 1.0
+                if close != FULL:
+                    short_of = surplus_at(strict, weighted, debt, maintenance, rules[rule, TARGET])
+                    if received != 0.0:
+                        short_of = (short_of + asked) - need
+                    wanted = restore(short_of, proceeds)
                 if close == CLOSE_FACTOR:
+                    full = surplus_at(strict, weighted, debt, maintenance, rules[rule, FULL_LEVEL])
+                    if received != 0.0:
+                        full = (full + asked) - need
                     if full < 0.0 or proceeds + debt <= 0.0:
                         wanted = 1.0
                     else:
@@ -153,18 +213,28 @@ def _evaluate(
                 now = share
                 moved = max(moved, abs(now - before))
                 liquidated[a] = now
-                spare[a] = -np.inf
         if now > 0.0:
             sold_count += 1
-            if first_sold[a] == 0:
+            if at == OPEN:
                 first_sold[a] = number
                 first_cause[a] = cause
-            if not marks & IMMUNE:
-                for p in range(start[a], start[a + 1]):
-                    closed[column[p]] += quantity[p] * now
+                stage[a] = SELLING
+                spare[a] = -np.inf
             if now >= 1.0:
-                done[a] = not (falling or marks & WATCHED)
                 deficits[platform[rule]] += max(0.0, -(value + received))
+            if now >= 1.0 and not falling:
+                if at <= SELLING:
+                    if not marks & IMMUNE:
+                        for p in range(first, end):
+                            fresh[column[p]] += quantity[p]
+                    stage[a] = SOLD_OUT if marks & kept else OWES if read[platform[rule]] else DONE
+                    if stage[a] == DONE:
+                        done[chunk] += 1
+                        sold_count -= 1
+                        spare[a] = np.inf
+            elif not marks & IMMUNE:
+                for p in range(first, end):
+                    held[column[p]] += quantity[p] * now
         if marks & QUOTES:
             quoting[a] = equity
         if marks & OWNED:
@@ -180,30 +250,34 @@ def account_pass(
     book: Packed,
     ledger: Ledger,
     sums: Sums,
+    reading: Reading,
     values: Floats,
     surplus: Floats,
     recovery: Floats,
     number: int,
     funds: bool,
-    rows: NDArray[np.int64],
-    bounds: Ints,
-    listed: bool,
+    chosen: Chosen,
     falling: bool,
 ) -> None:
-    """Evaluate those ``rows`` that stand between the bounds of each chunk; unless they are listed, find them first."""
-    most = 0
+    """Find the accounts of each chunk that may act, and let them, a few thousand at a time."""
+    bounds = chosen.bounds
+    found = np.empty(_PIECE, dtype=np.int64)
+    held, fresh = np.empty(sums.closed.shape[1]), np.empty(sums.closed.shape[1])
     for c in range(chunk, end):
-        most = max(most, bounds[c + 1] - bounds[c])
-    lines = np.empty((most, 5))
-    for c in range(chunk, end):
-        chosen = rows[bounds[c] : bounds[c + 1]]
-        if not listed:
-            chosen = chosen[: _breaching(book, ledger.spare, surplus, bounds[c], chosen)]
-        lines_of(book, chosen, ledger.closed, values, recovery, lines)
-        closed, deficits = sums.closed[c], sums.deficits[c]
-        closed[:] = 0.0
-        deficits[:] = 0.0
-        sums.counts[c, 2] = chosen.size
-        sums.moved[c], sums.counts[c, 0], sums.counts[c, 1] = _evaluate(
-            book, ledger, chosen, lines, closed, deficits, number, funds, falling
-        )
+        held[:] = 0.0
+        fresh[:] = 0.0
+        sums.deficits[c, :] = 0.0
+        moved, evaluated, called_count, sold_count = 0.0, 0, 0, 0
+        for first in range(bounds[c], bounds[c + 1], _PIECE):
+            last = min(first + _PIECE, bounds[c + 1])
+            count = _breaching(book, ledger.spare, surplus, chosen, first, last, found)
+            most, called, sold = _evaluate(
+                book, ledger, found[:count], sums, held, fresh, c, reading, values, recovery, number, funds, falling
+            )
+            moved, evaluated = max(moved, most), evaluated + count
+            called_count, sold_count = called_count + called, sold_count + sold
+        for k in range(held.size):
+            sums.settled[c, k] += fresh[k]
+            sums.closed[c, k] = sums.settled[c, k] + held[k]
+        sums.moved[c] = moved
+        sums.counts[c, 0], sums.counts[c, 1], sums.counts[c, 2] = called_count, sold_count + sums.done[c], evaluated

@@ -25,18 +25,20 @@ from contagion.kernels.packed import (
     Packed,
 )
 
+OPEN, SELLING, SOLD_OUT, OWES, DONE = range(5)
+"""Stage of an account: nothing is sold; something is; all is, its lines still matter to others; only the deficit that
+it leaves is read; nothing is."""
+
 
 class Ledger(NamedTuple):
     """What a pass writes by account; rows that are not marked stay untouched."""
 
-    spare: (
-        Floats  # (a,) surplus of cash and the like, less a guard for rounding; −inf once an account has to be looked at
-    )
+    spare: Floats  # (a,) surplus of cash, less a guard; −inf to be looked at, +inf to be left out
     liquidated: Floats  # (a,) λ
     called: Ints  # (a,) first round with an open call
     sold: Ints  # (a,) first round with a sale
     cause: Codes  # (a,)
-    closed: NDArray[np.uint8]  # (a,) 1 once all is sold and only V is left to know
+    stage: NDArray[np.uint8]  # (a,)
     equity: Floats  # (a,) of quoting accounts
     lost: Floats  # (a,) of accounts that nodes own
     opening: Floats  # (a,) equity at the opening
@@ -70,12 +72,11 @@ def restore(surplus: float, equity: float) -> float:
 def lines(
     book: Packed,
     rows: NDArray[np.int64],
-    closed: NDArray[np.uint8],
     values: Floats,
     recovery: Floats,
     out: Floats,
 ) -> None:
-    """Write W, D, M, E and V of some accounts, a row each; of closed ones V alone.
+    """Write W, D, M, E and V of some accounts, a row each.
 
     See `contagion.kernels.accounts.lines`.
     """
@@ -84,17 +85,13 @@ def lines(
     for i in range(rows.size):
         a = rows[i]
         weighted = debt = maintenance = equity = value = 0.0
-        if closed.size and closed[a]:
-            for p in range(start[a], start[a + 1]):
-                value += quantity[p] * values[column[p], 4]
-        else:
-            for p in range(start[a], start[a + 1]):
-                units, k = quantity[p], column[p]
-                weighted += units * values[k, 0]
-                debt += units * values[k, 1]
-                maintenance += units * values[k, 2]
-                equity += units * values[k, 3]
-                value += units * values[k, 4]
+        for p in range(start[a], start[a + 1]):
+            units, k = quantity[p], column[p]
+            weighted += units * values[k, 0]
+            debt += units * values[k, 1]
+            maintenance += units * values[k, 2]
+            equity += units * values[k, 3]
+            value += units * values[k, 4]
         paid = cash[a]
         if mark[a] & ENTRY:
             weighted -= entry[a]
@@ -112,7 +109,7 @@ def lines(
 def all_lines(chunk: int, end: int, book: Packed, values: Floats, recovery: Floats, bounds: Ints, out: Floats) -> None:
     """Write the five lines of every account (a, 5)."""
     first, last = bounds[chunk], bounds[end]
-    lines(book, np.arange(first, last), np.zeros(0, dtype=np.uint8), values, recovery, out[first:last])
+    lines(book, np.arange(first, last), values, recovery, out[first:last])
 
 
 @compiled
@@ -124,7 +121,7 @@ def ask_for_funds(
     asked, need, worth = ledger.asked, ledger.need, ledger.value
     received, given, drawn = ledger.received, ledger.given, ledger.drawn
     at = np.empty((last - first, 5))
-    lines(book, linked[first:last], np.zeros(0, dtype=np.uint8), values, recovery, at)
+    lines(book, linked[first:last], values, recovery, at)
     for i in range(last - first):
         a, asks = linked[first + i], 0.0
         rule = rule_of[a]

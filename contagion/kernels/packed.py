@@ -62,7 +62,7 @@ def pack(inputs: Inputs) -> Packed:
     column_rule[holdings.indices] = rule[account]
     mark[(mark & (STOP | QUOTES | OWNED | LINKED) > 0) | _more_to_do(rules, platform)[rule]] |= WATCHED
     return Packed(
-        start=holdings.indptr,
+        start=holdings.indptr.astype(np.int32, copy=False) if holdings.nnz < 1 << 31 else holdings.indptr,
         column=_narrow(holdings.indices, holdings.shape[1]),
         quantity=holdings.data,
         cash=given.cash,

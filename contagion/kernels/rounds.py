@@ -16,6 +16,7 @@ from contagion.kernels.credit import Losses, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
 from contagion.kernels.reaction import Firsts, Immune, Pass, Ratchet, Reaction, State
+from contagion.kernels.sales import Sales
 
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
@@ -115,7 +116,12 @@ def step(
 
 
 def _react(
-    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None, ratchet: Ratchet = np.maximum
+    inputs: Inputs,
+    state: State,
+    opening_equity: Floats,
+    immune: Immune | None,
+    ratchet: Ratchet = np.maximum,
+    sales: Callable[[Floats], Floats] | None = None,
 ) -> tuple[Reaction, Decision, Losses]:
     """Return what accounts do at the prices and haircuts of a state."""
     price = prices(inputs.markets.price, state.log_drop)
@@ -125,7 +131,7 @@ def _react(
     lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
     reaction = Reaction(
         liquidated=liquidated,
-        sold=sold_on_markets(inputs, _on_markets(liquidated, immune)),
+        sold=sold_on_markets(inputs, _on_markets(liquidated, immune)) if sales is None else sales(liquidated),
         quoting=at.equity[inputs.quotes.account],
         haircut=lost.haircut,
         moved=float(np.abs(liquidated - state.liquidated).max(initial=0.0)),
@@ -160,12 +166,13 @@ class SparsePass:
     def __init__(self, inputs: Inputs, immune: Immune | None, ratchet: Ratchet) -> None:
         self._inputs, self._immune, self._ratchet = inputs, immune, ratchet
         self._opening_equity = opening_lines(inputs).equity
+        self._sales = Sales(inputs, None if immune is None else immune.accounts, rising=ratchet is np.maximum)
         self.opening = self._opening_equity[inputs.quotes.account]
         self.firsts = Firsts.of(inputs.accounts.platform.size)
 
     def __call__(self, number: int, state: State) -> Reaction:
         """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
-        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet)
+        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet, self._sales)
         firsts = self.firsts
         firsts.called[made.called & (firsts.called == 0)] = number
         first = (reaction.liquidated > 0.0) & (firsts.liquidated == 0)
@@ -217,7 +224,7 @@ def ready(inputs: Inputs, runs: int = 1) -> Prepared | None:
         return None
     from contagion.kernels import compiled  # loads the compiler
 
-    return compiled.prepare(inputs)
+    return compiled.prepare(inputs, ends_only=True)
 
 
 def account_pass(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.kernels.chunks import in_order
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.jit import compiled
 from contagion.kernels.threads import over_chunks
@@ -25,13 +24,13 @@ def row_sums(matrix: sparse.csr_array, values: Floats, bounds: Ints) -> Floats:
     return out
 
 
-def column_sums(matrix: sparse.csr_array, weights: Floats, bounds: Ints) -> Floats:
-    """Return matrixᵀ·weights (k,), chunk by chunk."""
+def column_sums_by_chunk(matrix: sparse.csr_array, weights: Floats, bounds: Ints) -> Floats:
+    """Return matrixᵀ·weights of each chunk (c, k)."""
     out = np.zeros((bounds.size - 1, matrix.shape[1]))
     over_chunks(
         _column_sums, bounds.size - 1, weights.size, matrix.indptr, matrix.indices, matrix.data, weights, bounds, out
     )
-    return in_order(out)
+    return out
 
 
 @compiled
