@@ -13,7 +13,17 @@ import pytest
 import contagion as ct
 from contagion import generate, kernels
 from contagion.arrays import lower
-from contagion.kernels import chunks, compiled, fused, rounds, screen, sparse_products, threads
+from contagion.kernels import (
+    chunks,
+    compiled,
+    fused,
+    fused_lines,
+    fused_screen,
+    rounds,
+    screen,
+    sparse_products,
+    threads,
+)
 from contagion.kernels.accounts import FUNDING
 from contagion.kernels.inputs import FUND, Codes, Floats, Ints
 from contagion.kernels.reaction import Immune, State
@@ -244,8 +254,13 @@ def plain() -> Iterator[dict[str, ModuleType]]:
     """The compiled modules as plain Python, so that coverage sees their lines."""
     was = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
     numba.config.DISABLE_JIT = True  # type: ignore[attr-defined]
+    made: dict[str, ModuleType] = {}
     try:
-        yield {module.__name__: _again(module) for module in (fused, sparse_products)}
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (fused_lines, fused_screen, fused, sparse_products):  # those that others call come first
+                made[module.__name__] = _again(module)
+                patch.setitem(sys.modules, module.__name__, made[module.__name__])
+        yield made
     finally:
         numba.config.DISABLE_JIT = was  # type: ignore[attr-defined]
 
@@ -266,8 +281,9 @@ def _again(module: ModuleType) -> ModuleType:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_kernels_as_plain_python(monkeypatch: pytest.MonkeyPatch, plain: dict[str, ModuleType], seed: int) -> None:
     inputs = lowered(*draw(seed, shorts=seed % 2 == 0))
-    monkeypatch.setattr(compiled, "fused", plain["contagion.kernels.fused"])
-    monkeypatch.setattr(screen, "fused", plain["contagion.kernels.fused"])
+    for name in ("fused", "fused_lines", "fused_screen"):
+        monkeypatch.setattr(compiled, name, plain[f"contagion.kernels.{name}"])
+    monkeypatch.setattr(screen, "fused_screen", plain["contagion.kernels.fused_screen"])
     with np.errstate(over="ignore"):  # hashes wrap around, which compiled integers do silently
         sparse, full, listed = runs(monkeypatch, inputs)
     assert_same(sparse, full)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contagion.kernels import fused
+from contagion.kernels import fused, fused_lines, fused_screen
 from contagion.kernels.accounts import net_units, unit_values
 from contagion.kernels.chunks import bounds, in_order
 from contagion.kernels.credit import borne
@@ -38,8 +38,8 @@ def prepare(inputs: Inputs, screened: bool = True) -> Prepared:
     cuts, size = bounds(book.cash.size), book.cash.size
     values, recovery = unit_values(inputs.positions, price, price), np.ones(inputs.nodes.buffer.size)
     surplus, lines, weight = unit_surplus(book, values), np.empty((size, 5)), np.empty(size)
-    over_chunks(fused.all_lines, cuts.size - 1, size, book, values, recovery, cuts, lines)
-    over_chunks(fused.weights, cuts.size - 1, size, book, surplus, cuts, weight)
+    over_chunks(fused_lines.all_lines, cuts.size - 1, size, book, values, recovery, cuts, lines)
+    over_chunks(fused_screen.weights, cuts.size - 1, size, book, surplus, cuts, weight)
     index = build(inputs, book, lines, cuts) if screened else None
     return Prepared(book, lines[:, 3].copy(), spare(book, weight), 2.0 * np.abs(surplus), cuts, index)
 
@@ -70,7 +70,7 @@ class _Active:
 
     def _advance(self, screen: Screen, move: Floats) -> None:
         active = self._active
-        fresh = fused.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
+        fresh = fused_screen.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
         asked = self._book.source[active[self._book.funded]]  # who may be asked has to answer, and may ask in turn
         if fresh or not active[asked].all():
             active[asked] = True
@@ -99,7 +99,7 @@ class CompiledPass:
         self.firsts = Firsts.of(size)
         self.opening = ready.opening[inputs.quotes.account]
         liquidated = state.liquidated.copy()
-        self._ledger = fused.empty_ledger(
+        self._ledger = fused_lines.empty_ledger(
             np.where(liquidated > 0.0, -np.inf, ready.spare),
             liquidated,
             (self.firsts.called, self.firsts.liquidated, self.firsts.cause),
@@ -121,9 +121,16 @@ class CompiledPass:
         surplus, active = unit_surplus(book, values), self._active
         active.look(inputs, price, surplus)
         over_chunks(
-            fused.ask_for_funds, active.linked.size, active.linked.size, book, ledger, values, recovery, active.linked
+            fused_lines.ask_for_funds,
+            active.linked.size,
+            active.linked.size,
+            book,
+            ledger,
+            values,
+            recovery,
+            active.linked,
         )
-        funds = bool(active.linked.size) and fused.raise_funds(book, ledger)
+        funds = bool(active.linked.size) and fused_lines.raise_funds(book, ledger)
         over_chunks(
             fused.account_pass,
             active.bounds.size - 1,

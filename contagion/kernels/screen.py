@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contagion.kernels import fused
+from contagion.kernels import fused_screen
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.inputs import Bools, Floats, Inputs, Ints
 from contagion.kernels.packed import OWNED, QUOTES, STOP, Packed
@@ -45,7 +45,7 @@ def build(inputs: Inputs, book: Packed, lines: Floats, bounds: Ints) -> Screen:
     keys = np.random.default_rng(0).integers(1 << 63, size=positions.route.shape[0] + 1, dtype=np.uint64)
     values = unit_values(positions, price, price)
     over_chunks(
-        fused.safeties,
+        fused_screen.safeties,
         bounds.size - 1,
         safety.size,
         book,

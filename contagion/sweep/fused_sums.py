@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contagion.kernels import fused
+from contagion.kernels import fused_lines
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chunks import in_order
 from contagion.kernels.compiled import Prepared
@@ -58,12 +58,15 @@ def sums(inputs: Inputs, state: State, tally: Tally, price: Floats, average: Flo
 def _funds(ready: Prepared, values: Floats, recovery: Floats) -> tuple[Floats, Floats]:
     """Return what accounts receive and give (a,) as calls are funded; empty if nothing moves."""
     book, size, nothing = ready.book, ready.opening.size, np.zeros(0)
-    if not book.linked.size:
+    linked = book.linked
+    if not linked.size:
         return nothing, nothing
     firsts = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8))
-    ledger = fused.empty_ledger(np.zeros(size), nothing, firsts, ready.opening)
-    over_chunks(fused.ask_for_funds, book.linked.size, book.linked.size, book, ledger, values, recovery, book.linked)
-    return (ledger.received, ledger.given) if fused.raise_funds(book, ledger) else (nothing, nothing)
+    ledger = fused_lines.empty_ledger(np.zeros(size), nothing, firsts, ready.opening)
+    over_chunks(
+        fused_lines.ask_for_funds, book.linked.size, book.linked.size, book, ledger, values, recovery, book.linked
+    )
+    return (ledger.received, ledger.given) if fused_lines.raise_funds(book, ledger) else (nothing, nothing)
 
 
 @compiled

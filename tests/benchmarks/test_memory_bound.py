@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import contagion as ct
 from contagion import kernels
 from contagion.arrays import lower
-from contagion.kernels import compiled, fused, rounds
+from contagion.kernels import compiled, fused, fused_lines, rounds
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chunks import bounds
 from contagion.kernels.inputs import Floats
@@ -91,7 +91,7 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
     surplus, recovery = unit_surplus(book, values), np.ones(inputs.nodes.buffer.size)
     size = book.cash.size
     firsts = (np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int8))
-    ledger = fused.empty_ledger(ready.spare.copy(), np.zeros(size), firsts, ready.opening)
+    ledger = fused_lines.empty_ledger(ready.spare.copy(), np.zeros(size), firsts, ready.opening)
     sums = fused.Sums(
         np.zeros((chunks, values.shape[0])),
         np.zeros((chunks, recovery.size)),
