@@ -12,7 +12,7 @@ from contagion import channels
 from contagion.kernels import chunks
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.convergence import distance, settled
-from contagion.kernels.credit import Losses, losses
+from contagion.kernels.credit import Losses, borne, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
 from contagion.kernels.reaction import Firsts, Immune, Pass, Ratchet, Reaction, State
@@ -155,22 +155,44 @@ def _respond(
 
 
 class SparsePass:
-    """All accounts by sparse products, which small systems do not have to wait for."""
+    """All accounts by sparse products, which small systems do not have to wait for.
+
+    Accounts feel prices and the haircuts of those they have claims on, and nothing else: while these stand still, so do
+    they, and a round is one of nodes alone.
+    """
 
     def __init__(self, inputs: Inputs, immune: Immune | None, ratchet: Ratchet) -> None:
         self._inputs, self._immune, self._ratchet = inputs, immune, ratchet
         self._opening_equity = opening_lines(inputs).equity
+        self._debtors = np.unique(inputs.accounts.claims.indices)
+        self._last: tuple[State, Reaction, Losses] | None = None
         self.opening = self._opening_equity[inputs.quotes.account]
         self.firsts = Firsts.of(inputs.accounts.platform.size)
 
     def __call__(self, number: int, state: State) -> Reaction:
         """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
-        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet)
+        if self._last is not None and self._stands_still(state):
+            _, before, lost = self._last
+            haircut = borne(self._inputs.nodes, lost.deficits, lost.owned, state.haircut)[2]
+            return before._replace(haircut=haircut, moved=0.0, evaluated_count=0)
+        reaction, made, lost = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet)
         firsts = self.firsts
         firsts.called[made.called & (firsts.called == 0)] = number
         first = (reaction.liquidated > 0.0) & (firsts.liquidated == 0)
         firsts.liquidated[first], firsts.cause[first] = number, made.cause[first]
+        self._last = state, reaction, lost
         return reaction
+
+    def _stands_still(self, state: State) -> bool:
+        """Return whether accounts see what they last saw, and have done what they then did."""
+        assert self._last is not None
+        old, reaction, _ = self._last
+        return (
+            state.liquidated is reaction.liquidated
+            and np.array_equal(state.log_drop, old.log_drop)
+            and np.array_equal(state.average, old.average)
+            and np.array_equal(state.haircut[self._debtors], old.haircut[self._debtors])
+        )
 
 
 def iterate(
