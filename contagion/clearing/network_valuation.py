@@ -11,7 +11,7 @@ import pandas as pd
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.obligations import TIE
 from contagion.clearing.problems import positive
-from contagion.clearing.results import OnFailure, checked, failure_choice
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.clearing.valuations import Book, Function, Valuation
 from contagion.errors import InputError
 from contagion.frozen import HandsOutCopies
@@ -47,20 +47,9 @@ class Valued(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity, USD by node."""
-        return self.frame["equity"]
-
-    @property
-    def debt_value(self) -> pd.Series[float]:
-        """Worth of a unit of each node's debts."""
-        return self.frame["debt_value"]
-
-    @property
-    def defaulted(self) -> pd.Series[bool]:
-        """Nodes whose equity is below zero."""
-        return self.frame["defaulted"]
+    equity = Column("Equity, USD by node.")
+    debt_value = Column("Worth of a unit of each node's debts.")
+    defaulted = Column("Nodes whose equity is below zero.")
 
 
 class _Problem(NamedTuple):
