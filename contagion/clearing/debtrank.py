@@ -104,7 +104,7 @@ def debtrank(
     -----
     Battiston, Puliga, Kaushik, Tasca and Caldarelli (2012), DebtRank: too central to fail?, Scientific Reports 2, 541.
     Bardoscia, Battiston, Caccioli and Caldarelli (2015), DebtRank: a microscopic foundation for shock propagation,
-    PLoS ONE 10, e0130406, eq. 7. Bardoscia, Caccioli, Perotti, Vivaldo and Caldarelli (2016), Distress propagation in
+    PLoS ONE 10, e0130406. Bardoscia, Caccioli, Perotti, Vivaldo and Caldarelli (2016), Distress propagation in
     complex networks: the case of non-linear DebtRank, PLoS ONE 11, e0163825.
 
     Examples

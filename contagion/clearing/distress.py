@@ -64,7 +64,7 @@ def linear(distress: Floats) -> Floats:
 
 
 def exponential(alpha: float) -> Passed:
-    """Return h ↦ h exp(α (h − 1)): linear at α = 0, defaults alone for α → ∞ (Bardoscia et al. 2016, eq. 4)."""
+    """Return h ↦ h exp(α (h − 1)): linear at α = 0, defaults alone for α → ∞ (Bardoscia et al. 2016)."""
     return lambda distress: distress * np.exp(alpha * (distress - 1.0))
 
 

@@ -40,7 +40,7 @@ def market_depth(daily_volume: Any, volatility: Any, *, horizon: float = 20.0, s
     Notes
     -----
     Cont and Schaanning (2017), Fire sales, indirect contagion and systemic stress testing, Norges Bank Working Paper
-    02/2017, section on market impact.
+    02/2017.
 
     Examples
     --------

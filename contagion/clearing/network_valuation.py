@@ -99,7 +99,7 @@ def network_valuation(
     Notes
     -----
     Barucca, Bardoscia, Caccioli, D'Errico, Visentin, Caldarelli and Battiston (2020), Network valuation in financial
-    systems, Mathematical Finance 30. Iteration from book values falls to the greatest solution (theorem 3.3).
+    systems, Mathematical Finance 30. Iteration from book values falls to the greatest solution, as they prove.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def _read(
 
 
 def _infeasible(rule: Valuation, book: Book, scale: float) -> list[str]:
-    """Return why a valuation function is not feasible (Barucca et al. 2020, definition 2.1), as far as a grid shows."""
+    """Return why a valuation function is not feasible (Barucca et al. 2020), as far as a grid shows."""
     name = f"valuation {rule.name!r}"
     lowest = -2.0 * book.liabilities - scale / 100.0
     grid = [lowest + share * (book.equity - lowest) for share in np.linspace(0.0, 1.0, _GRID)]

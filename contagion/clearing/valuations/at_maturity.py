@@ -21,7 +21,7 @@ def merton(
     """Return V = P[E_T ≥ 0] + R E[((E_T + p̄) / p̄)⁺; E_T < 0], E_T = E + A_T − A, where assets A_T are lognormal.
 
     Claims before maturity are worth what Eisenberg and Noe would pay then, on average (Merton 1974; Barucca et al.
-    2020, eq. 12 and 16).
+    2020, in arXiv:1606.05164 eq. 12 and 16).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ __all__ = ["distress", "linear_debtrank"]
 
 
 def linear_debtrank(reference_equity: Any) -> Valuation:
-    """Return V = min(1, E⁺ / M), M the equity before any shock (Bardoscia et al. 2015; Barucca et al. 2020, 4.3).
+    """Return V = min(1, E⁺ / M), M the equity before any shock (Bardoscia et al. 2015; Barucca et al. 2020).
 
     ``reference_equity`` is an array in the order of the nodes, USD.
     """

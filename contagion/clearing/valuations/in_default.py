@@ -14,7 +14,7 @@ __all__ = ["eisenberg_noe", "furfine", "rogers_veraart"]
 
 
 def eisenberg_noe(external: Ranking = "pari_passu") -> Valuation:
-    """Return V = min(1, (E + p̄)⁺ / p̄): creditors get what is left (Eisenberg and Noe 2001; Barucca et al. 2020, 4.1).
+    """Return V = min(1, (E + p̄)⁺ / p̄): creditors get what is left (Eisenberg and Noe 2001; Barucca et al. 2020).
 
     ``external`` says whether outside creditors rank equally (p̄ are all liabilities) or before (p̄ are debts in the
     network, as Barucca et al. have it).
@@ -45,7 +45,7 @@ def _shared(name: str, alpha: float, beta: float, external: Ranking) -> Valuatio
 
 
 def furfine(recovery_rate: float = 0.0) -> Valuation:
-    """Return V = 1 if E ≥ 0, else R (Furfine 2003; Barucca et al. 2020, 4.2)."""
+    """Return V = 1 if E ≥ 0, else R (Furfine 2003; Barucca et al. 2020)."""
     refuse(share("recovery_rate", recovery_rate), "furfine")
 
     def value(equity: Floats, book: Book) -> Floats:
