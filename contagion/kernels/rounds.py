@@ -56,6 +56,8 @@ class Rounds(NamedTuple):
     liquidated_round: Ints  # (a,) first round with a sale, 0 if none
     cause: Codes  # (a,) rule behind the first sale, 0 if none
     converged: bool
+    looks: int = 0  # how many of the records are looks ahead and certificates; see `contagion.kernels.ahead`
+    bound: float = math.nan  # largest distance of a log drop or haircut from the fixed point, where one was certified
 
 
 def start(inputs: Inputs) -> State:
@@ -110,7 +112,7 @@ def step(
 ) -> tuple[State, Decision, Losses, Clearing]:
     """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
     reaction, made, lost = _react(inputs, state, opening_equity, immune)
-    new, cleared = _respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
+    new, cleared = respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
     return new, made, lost, cleared
 
 
@@ -137,7 +139,7 @@ def _react(
     return reaction, made, lost
 
 
-def _respond(
+def respond(
     inputs: Inputs,
     state: State,
     made: Reaction,
@@ -221,9 +223,9 @@ def iterate(
     with np.errstate(over="ignore", invalid="ignore"):  # a price beyond all numbers ends the rounds; see `distance`
         while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
             made = react(len(records) + 1, state)
-            new, cleared = _respond(inputs, state, made, react.opening, immune, ratchet)
+            new, cleared = respond(inputs, state, made, react.opening, immune, ratchet)
             steps.append(distance(state, new, made.moved))
-            records.append(_record(inputs, new, made, cleared, steps[-1]))
+            records.append(record_of(inputs, new, made, cleared, steps[-1]))
             state = new
             consistent = begin is None or len(records) > 1  # a given state's average price may belong to other sales
             converged = consistent and settled(steps, tol)
@@ -253,7 +255,7 @@ def account_pass(
     return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False), ratchet)
 
 
-def _record(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
+def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
     return Record(
         step=moved,
         evaluated_count=made.evaluated_count,
