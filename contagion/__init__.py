@@ -22,7 +22,7 @@ from contagion import notebook as notebook  # loaded so that systems and solutio
 from contagion.attribution import Attribution, attribute, paths, provenance, walks
 from contagion.compare import Comparison, compare
 from contagion.diagram import draw, draw_paths, render
-from contagion.errors import ContagionError, InputError, NotConverged
+from contagion.errors import ContagionError, InputError, NotConverged, WorkersLost
 from contagion.io import read_system, write_system
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from contagion.override import Override
@@ -62,6 +62,7 @@ __all__ = [
     "System",
     "Timeline",
     "TippingPoint",
+    "WorkersLost",
     "attribute",
     "avoided_if_immune",
     "clearing",

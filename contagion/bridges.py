@@ -5,13 +5,14 @@ See `contagion.System.from_liabilities` and `contagion.System.from_portfolios`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from contagion.clearing.network import Floats, Matrix, Vector, read
+from contagion.clearing.arguments import flat
+from contagion.clearing.network import Floats, Matrix, Table, Vector, read
 from contagion.clearing.problems import choice
 from contagion.errors import InputError
 
@@ -35,9 +36,9 @@ def tables_of_liabilities(
         "external_liabilities": Vector(external_liabilities, default=0.0),
         "recovery_rate": Vector(recovery_rate, highest=1.0),
     }
-    table = read("System.from_liabilities", {"liabilities": Matrix(liabilities)}, vectors)
+    table = read("System.from_liabilities", {"liabilities": Matrix(liabilities)}, vectors, also=_unnameable)
     debts, (assets, outside, rates) = table.matrices["liabilities"], table.vectors.values()
-    names = _texts("node", table.labels["node"])
+    names = table.labels["node"].astype("str")
     owed: Floats = np.asarray(debts.sum(axis=1), dtype=np.float64).reshape(-1) + outside
     equity = assets + np.asarray(debts.sum(axis=0), dtype=np.float64).reshape(-1) - owed
     short = np.flatnonzero(equity < -_TIE * owed)
@@ -68,21 +69,17 @@ def tables_of_portfolios(
     banks: Any, holdings: Any, equity: Any, depth: Any, capital_ratio: Any, impact: str
 ) -> dict[str, pd.DataFrame]:
     """Return nodes, markets, accounts and positions of banks; see `contagion.System.from_portfolios`."""
-    matrices = {"holdings": Matrix(_labelled(banks, holdings), "bank", "asset")}
+    problems = choice("impact", impact, _IMPACTS)
+    matrices = {"holdings": _labelled(banks, holdings, problems)}
     vectors = {
         "equity": Vector(equity, "bank", lowest=-np.inf),
         "capital_ratio": Vector(capital_ratio, "bank", highest=1.0),
-        "depth": Vector(_finite(depth), "asset"),
+        "depth": Vector(depth, "asset", zero="give depths above zero", infinite=True),
     }
-    table = read("System.from_portfolios", matrices, vectors, choice("impact", impact, _IMPACTS))
+    table = read("System.from_portfolios", matrices, vectors, problems, _unnameable)
     held, own, ratio = table.matrices["holdings"], table.vectors["equity"], table.vectors["capital_ratio"]
-    banks, assets = _texts("bank", table.labels["bank"]), _texts("asset", table.labels["asset"])
-    taken = {CREDITORS, EXCHANGE} & set(banks)
-    if taken:
-        raise InputError(f"banks may not be called {', '.join(map(repr, sorted(taken)))}; rename them")
+    banks, assets = table.labels["bank"].astype("str"), table.labels["asset"].astype("str")
     cells = held.tocoo()
-    largest = np.finfo(np.float64).max
-    depths = np.where(table.vectors["depth"] == largest, np.inf, table.vectors["depth"])
     value = np.asarray(held.sum(axis=1), dtype=np.float64).reshape(-1)
     tables: dict[str, dict[str, Any]] = {
         "nodes": {"node": [CREDITORS, EXCHANGE], "kind": ["institution", "exchange"]},
@@ -92,7 +89,7 @@ def tables_of_portfolios(
             "venue": EXCHANGE,
             "asset": assets,
             "price": 1.0,
-            "depth": depths,
+            "depth": table.vectors["depth"],
             "impact": impact,
         },
         "accounts": {"account": banks, "platform": CREDITORS, "group": "bank", "cash": own - value},
@@ -106,37 +103,30 @@ def tables_of_portfolios(
     return {name: pd.DataFrame(columns) for name, columns in tables.items()}
 
 
-def _labelled(banks: Any, holdings: Any) -> Any:
-    """Return holdings with the banks' names, if they have none of their own."""
-    if banks is None or isinstance(holdings, pd.DataFrame):
-        return holdings if banks is None else holdings.reindex(list(banks)) if _same(banks, holdings) else holdings
-    values = holdings.toarray() if hasattr(holdings, "toarray") else np.asarray(holdings)
-    if values.ndim != 2 or values.shape[0] != len(banks):
-        raise InputError(f"holdings have shape {values.shape} for {len(banks)} banks; give one row for each bank")
-    return pd.DataFrame(values, index=list(banks))
+def _labelled(banks: Any, holdings: Any, problems: list[str]) -> Matrix:
+    """Return holdings with the banks' names, if they have none of their own, or in the order of these names."""
+    if banks is None:
+        return Matrix(holdings, "bank", "asset")
+    if isinstance(banks, str) or not isinstance(banks, Collection):
+        problems.append(f"banks is {banks!r}; give a list of names, or None")
+        return Matrix(holdings, "bank", "asset")
+    names = flat(list(banks))
+    if not isinstance(holdings, pd.DataFrame):
+        return Matrix(holdings, "bank", "asset", names=names)
+    if names.is_unique and holdings.index.is_unique and set(names) == set(flat(holdings.index)):
+        return Matrix(holdings.set_axis(flat(holdings.index), axis=0).reindex(names), "bank", "asset")
+    problems.append("banks and the index of holdings are not the same names, each once; mend either")
+    return Matrix(holdings, "bank", "asset")
 
 
-def _same(banks: Any, holdings: pd.DataFrame) -> bool:
-    if set(banks) == set(holdings.index) and len(banks) == len(holdings):
-        return True
-    raise InputError("banks and the index of holdings are not the same names; mend either", "System.from_portfolios")
+def _unnameable(table: Table) -> list[str]:
+    """Return labels that tables cannot hold: the same as text, or names of the nodes of `tables_of_portfolios`."""
+    found = [problem for axis, labels in table.labels.items() for problem in _same_text(axis, labels)]
+    taken = {CREDITORS, EXCHANGE} & set(table.labels["bank"].astype("str")) if "bank" in table.labels else None
+    return found + ([f"banks may not be called {', '.join(map(repr, sorted(taken)))}; rename them"] if taken else [])
 
 
-def _finite(depth: Any) -> Any:
-    """Return depths with the largest number there is for infinite ones, which only markets may have."""
-    largest = np.finfo(np.float64).max
-    if isinstance(depth, Mapping):
-        depth = pd.Series(dict(depth))
-    if isinstance(depth, pd.Series):
-        return depth.replace(np.inf, largest)
-    values = np.asarray(depth, dtype=object) if depth is None else np.asarray(depth)
-    return np.where(values == np.inf, largest, values) if values.dtype.kind in "fiu" else depth
-
-
-def _texts(axis: str, labels: pd.Index[Any]) -> pd.Index[Any]:
-    """Return labels as text, as tables have them."""
+def _same_text(axis: str, labels: pd.Index[Any]) -> list[str]:
     texts = labels.astype("str")
     twice = texts[texts.duplicated()].unique()
-    if len(twice):
-        raise InputError(f"{axis} labels {', '.join(map(repr, twice[:5]))} are the same as text; rename them")
-    return texts
+    return [f"{axis} labels {', '.join(map(repr, twice[:5]))} are the same as text; rename them"] if len(twice) else []

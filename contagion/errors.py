@@ -4,7 +4,8 @@
 
     ContagionError
     ├── InputError (also a ValueError)       tables, scenario or arguments; lists every problem found
-    └── NotConverged (also a RuntimeError)   carries the unfinished ``.solution``
+    ├── NotConverged (also a RuntimeError)   carries the unfinished ``.solution``
+    └── WorkersLost (also a RuntimeError)    nobody is left to do the work that an engine was given
 
 Checks of arguments return the problems that they find; `refuse` raises them all together.
 """
@@ -20,6 +21,7 @@ __all__ = [
     "ContagionError",
     "InputError",
     "NotConverged",
+    "WorkersLost",
     "instance",
     "is_number",
     "numbers",
@@ -74,6 +76,10 @@ class NotConverged(ContagionError, RuntimeError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class WorkersLost(ContagionError, RuntimeError):
+    """The workers of an engine are gone, and none has come to take their place."""
 
 
 def refuse(problems: Sequence[str], subject: str) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from contagion.clearing.cascade import threshold_cascade
-from contagion.clearing.debtrank import debtrank, debtrank_all
+from contagion.clearing.debtrank import debtrank
+from contagion.clearing.debtrank_all import debtrank_all
 from contagion.errors import InputError, NotConverged
 from tests.clearing_systems import SEEDS, Floats, draw
 
@@ -24,7 +25,7 @@ def drawn(seed: int) -> tuple[Floats, Floats, Floats]:
 
 
 def by_rounds(debts: Floats, equity: Floats, shock: Floats, alpha: float) -> Floats:
-    """Bardoscia et al. (2015), eq. 7, with their set of active banks; alpha: Bardoscia et al. (2016)."""
+    """Bardoscia et al. (2015), with their set of active banks; alpha: Bardoscia et al. (2016)."""
     count = equity.size
     before, now = np.zeros(count), shock.copy()
     for _ in range(3_000):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from contagion.clearing.eisenberg_noe import eisenberg_noe
-from contagion.clearing.elsinger import elsinger, suzuki
+from contagion.clearing.elsinger import elsinger
+from contagion.clearing.suzuki import suzuki
 from contagion.errors import InputError, NotConverged
 from tests.clearing_systems import SEEDS, Floats, draw
 

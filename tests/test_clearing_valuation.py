@@ -55,7 +55,7 @@ def test_furfine(seed: int, recovery: float) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_linear_debtrank(seed: int) -> None:
-    """Barucca et al. (2020), section 4.3: relative losses of equity follow Bardoscia et al. (2015)."""
+    """Barucca et al. (2020): relative losses of equity follow Bardoscia et al. (2015)."""
     book = draw(seed)
     equity = book.assets + 0.5
     assets = equity + book.liabilities.sum(axis=1) - book.liabilities.sum(axis=0) + book.external + 50.0
@@ -101,7 +101,7 @@ def average(worth: Any, assets: float, spread: float) -> float:
 @pytest.mark.parametrize("equity", [-6.0, -1.0, 0.0, 0.5, 3.0, 20.0])
 @pytest.mark.parametrize("recovery", [1.0, 0.4])
 def test_merton_is_an_average_over_assets_at_maturity(equity: float, recovery: float) -> None:
-    """Barucca et al. (2020), eq. 12: with the density itself instead of their closed form."""
+    """Barucca et al. (2020), eq. 12 of arXiv:1606.05164: with the density itself instead of their closed form."""
     assets, owed, volatility, maturity = 10.0, 4.0, 0.3, 2.0
 
     def worth(later: float) -> float:

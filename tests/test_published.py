@@ -1,6 +1,12 @@
-"""Numbers and formulas that others have published, with the citation in the name or beside it."""
+"""Numbers and formulas that others have published, with the citation in the name or beside it.
 
+Numbers are typed as the source prints them, and `printed` compares to all the digits that it has. Tests of theorems and
+formulas print none and are not counted among the numbers.
+"""
+
+import ast
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +17,22 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import contagion as ct
-from contagion import clearing
+from contagion import clearing, reconstruct
 from tests.systems import loose
+
+
+def printed(numbers: str, found: Any) -> None:
+    """Compare to numbers as they are printed: half a unit of the last digit is rounding."""
+    words, values = numbers.split(), np.asarray(found, dtype=np.float64).ravel().tolist()
+    assert len(words) == len(values)
+    for word, value in zip(words, values, strict=True):
+        assert abs(value - float(word)) <= 0.5 * 10.0 ** -len(word.partition(".")[2]) * (1.0 + 1e-9), (word, value)
+
+
+def test_far_more_than_25_printed_numbers_are_compared() -> None:
+    calls = [node for node in ast.walk(ast.parse(Path(__file__).read_text("utf-8"))) if isinstance(node, ast.Call)]
+    numbers = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "printed"]
+    assert sum(len(str(ast.literal_eval(text)).split()) for text in numbers) > 100
 
 
 def perp(quantity: float, entry: float, cash: float, maintenance: float) -> ct.System:
@@ -65,6 +85,36 @@ def test_uniswap_v2_core_2020_price_after_a_swap_without_fee() -> None:
     market = loose(ct.solve(system).markets).loc["pool:A"]
     assert market["price"] == pytest.approx((reserve / (reserve + sold)) ** 2, rel=1e-12)
     assert market["average_price"] * sold == pytest.approx(reserve * sold / (reserve + sold), rel=1e-12)
+
+
+def test_native_documentation_uniswap_v2_example_of_a_swap() -> None:
+    """docs.native.org, pricing models, Uniswap V2: 1 ABC, less 0.3 % of fee, into a pool of 10 ABC and 40 USDT."""
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["pool"], "close_rule": "full"}),
+        assets=pd.DataFrame({"asset": ["ABC"]}),
+        markets=pd.DataFrame(
+            {"market": ["m"], "venue": "pool", "asset": "ABC", "price": 4.0, "depth": 40.0 * (0.99**-0.5 - 1)}
+        ).assign(impact="constant_product"),
+        accounts=pd.DataFrame({"account": ["John"], "platform": "pool", "cash": -10.0}),
+        positions=pd.DataFrame({"account": ["John"], "asset": "ABC", "quantity": [0.997]}),
+    )
+    market = loose(ct.solve(system).markets).loc["m"]
+    received = market["average_price"] * 0.997
+    printed("3.626444 36.373556", [received, 40.0 - received])
+    printed("40.000000", [market["price"] * (10 + 0.997) ** 2 / 10.0])  # K = 10·40 is the same after as before
+
+
+def test_aave_help_on_liquidations_example_of_a_health_factor() -> None:
+    """aave.com/help/borrowing/liquidations: $10,000 of ETH at a threshold of 80 %, $6,000 of GHO borrowed."""
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["aave"], "close_rule": "close_factor"}),
+        assets=pd.DataFrame({"asset": ["ETH"]}),
+        markets=pd.DataFrame({"market": ["m"], "venue": "aave", "asset": "ETH", "price": 2500.0, "depth": math.inf}),
+        terms=pd.DataFrame({"platform": ["aave"], "asset": "ETH", "weight": 0.8}),
+        accounts=pd.DataFrame({"account": ["a"], "platform": "aave", "cash": -6000.0}),
+        positions=pd.DataFrame({"account": ["a"], "asset": "ETH", "quantity": 4.0}),
+    )
+    printed("1.333", ct.solve(system).accounts["health"])
 
 
 def test_aave_v3_technical_paper_2022_health_factor_and_half_of_the_debt() -> None:
@@ -161,17 +211,110 @@ def test_rogers_veraart_2013_with_equal_rates_from_the_greatest_vector(seed: int
 def test_networkvaluation_example_of_eisenberg_noe() -> None:
     """siebenbrunner/NetworkValuation, Algorithms/Eisenberg and Noe 2001/Example.html: equity before and after clearing.
 
-    Its equity is assets less debts, also below zero; ours is what owners have, at least zero.
+    Its equity is assets less debts, also below zero; ours is what owners have, at least zero. Its README prints the
+    payments too; of those the first, 19.5455, agrees neither with the others (26.3636 is 10 + 20/30 of 24.5455) nor
+    with the equity of the example (24.5455 − 30), and is left out.
     """
     debts, assets = np.array([[0.0, 20, 10], [5, 0, 24], [10, 0, 0]]), np.full(3, 10.0)
-    before = assets + debts.sum(axis=0) - debts.sum(axis=1)
-    assert before.tolist() == [-5, 1, 34]
     result = clearing.eisenberg_noe(debts, assets)
-    after = assets + result.frame["received"] - result.frame["owed"]
-    assert after.round(4).tolist() == [-5.4545, -2.6364, 30.0]
-    assert result.defaulted.tolist() == [True, True, False]
-    assert result.equity.tolist() == pytest.approx([0.0, 0.0, 30.0])
+    printed("-5 1 34", assets + debts.sum(axis=0) - debts.sum(axis=1))
+    printed("-5.4545 -2.6364 30.0000", assets + result.frame["received"] - result.frame["owed"])
+    printed("26.3636 10.0000", result.payments[1:])
+    printed("0.0000 0.0000 30.0000", result.equity)
     assert result.default_round.tolist() == [1, 2, 0]  # "the second node is pushed into default through these losses"
+
+
+def test_sciencepedia_financial_network_clearing_two_clearing_vectors() -> None:
+    """SciencePedia, undergraduate computational economics, "Financial Network Clearing", Principles and Mechanisms.
+
+    "The unique clearing vector is p* = (20, 40, 34)": the first pays in full. And (1, 1, 0.5), from below as well.
+    """
+    result = clearing.eisenberg_noe([[0, 10, 10], [20, 0, 30], [40, 0, 0]], [5, 30, 0])
+    printed("20 40 34", result.payments)
+    assert result.defaulted.tolist() == [False, True, True]
+    debts, assets = [[0, 0.5, 0.5], [1, 0, 0], [0, 1, 0]], [0.2, 0.1, 0.0]
+    printed("1 1 0.5", clearing.eisenberg_noe(debts, assets).payments)
+    printed("1 1 0.5", clearing.rogers_veraart(debts, assets, 1.0, 1.0, solution="least").payments)
+
+
+def test_systemicrisk_manual_default_clearing_example_output() -> None:
+    """systemicrisk, man page default_clearing, with its output at rdrr.io (documentation built in May 2019)."""
+    debts = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    assets, outside = [1 / 2, 5 / 8, 3 / 4], [3 / 2, 1 / 2, 1 / 2]
+    result = clearing.eisenberg_noe(debts, assets, outside)
+    printed("1 1 0", result.defaulted)
+    printed("1.473214 1.419643 1.500000", result.payments)
+    costly = clearing.rogers_veraart(debts, assets, 0.5, 0.7, outside)
+    printed("1 1 1", costly.defaulted)
+    printed("0.5020200 0.5147049 0.5653806", costly.payments)
+
+
+VIGNETTE = [1, 2.5, 3], [0.7, 2.7, 3.1]
+"""systemicrisk, vignette "An example with 3 banks": what each owes in total, and is owed."""
+
+
+@pytest.mark.parametrize(
+    ("what_1_owes_2", "third"),
+    [(0.4, 0), (0.0, 1), (0.2436671, 1), (0.09298631, 1)],
+)
+def test_systemicrisk_vignette_defaults_in_four_printed_networks(what_1_owes_2: float, third: int) -> None:
+    """Four networks that its sampler has drawn in one release or another; they differ in one number, given the totals.
+
+    External assets and liabilities are 1 each. With costs of default of 2 % the third bank always fails.
+    """
+    (first, second, _), (owed_to_first, owed_to_second, _) = VIGNETTE
+    x = what_1_owes_2
+    third_to_second = owed_to_second - x
+    third_to_first = 3.0 - third_to_second
+    second_to_first = owed_to_first - third_to_first
+    debts = [
+        [0.0, x, first - x],
+        [second_to_first, 0.0, second - second_to_first],
+        [third_to_first, third_to_second, 0.0],
+    ]
+    debts = np.clip(debts, 0.0, None)
+    assert clearing.eisenberg_noe(debts, 1.0, 1.0).defaulted.tolist() == [True, False, third == 1]
+    printed("1 0 1", clearing.rogers_veraart(debts, 1.0, 0.98, 0.98, 1.0).defaulted)
+
+
+def test_systemicrisk_vignette_rates_of_default_over_200_samples() -> None:
+    """p = 0.5, λ = 0.25, thinning 20: rates of 1, 0 and 0.475, and with costs 1, 0 and 1.
+
+    The third bank has 3.95 + 0.15·x for debts of 4, so it fails if what 1 owes 2, x, is below 1/3. At x = 0 and 0.4 a
+    link is missing, of odds 1/λ = 4 each; so the rate is (4 + 1/3) / 8.4 = 0.516, and 0.475 is one draw of 200.
+    """
+    owed, owned = VIGNETTE
+    chain = reconstruct.Chain(samples=200, thin=20, burn_in=10, seed=1)
+    networks = reconstruct.gandy_veraart(owned, owed, 0.5, 0.25, chain=chain)
+    plain = np.mean([clearing.eisenberg_noe(one, 1.0, 1.0).defaulted for one in networks], axis=0)
+    costly = np.mean([clearing.rogers_veraart(one, 1.0, 0.98, 0.98, 1.0).defaulted for one in networks], axis=0)
+    printed("1 0 1", costly)
+    printed("1.000 0.000", plain[:2])
+    exact = (4 + 1 / 3) / 8.4
+    error = math.sqrt(exact * (1 - exact) / 200)
+    assert abs(0.475 - exact) <= 2 * error
+    assert abs(plain[2] - exact) <= 3 * error
+
+
+@pytest.mark.parametrize(("first_debt", "least"), [(2.0, [2.0, 2.2]), (2.2, [1.0, 1.0])])
+def test_rogers_veraart_2013_example_3_3(first_debt: float, least: list[float]) -> None:
+    """Debts of 2 (or 2.2) and 2.2 between two banks with 1 each, α = β = 1/2, as in ninagad/Greatest-Clearing-Vector-
+    Algorithm, test/correctnessTests.py: the greatest vector pays in full. Of 2.2 each, the least pays half of 1 + 1."""
+    debts = [[0, first_debt], [2.2, 0]]
+    greatest = clearing.rogers_veraart(debts, [1, 1], 0.5, 0.5)
+    assert greatest.payments.tolist() == [first_debt, 2.2]
+    below = clearing.rogers_veraart(debts, [1, 1], 0.5, 0.5, solution="least")
+    assert below.payments.tolist() == pytest.approx(least)
+
+
+def test_rogers_veraart_2013_section_5_1_ring_of_six() -> None:
+    """Same file, γ = 0.4, ε = 1, a = 2: even banks fail at once, odd ones after them, and all pay as below (13)."""
+    debts = np.zeros((6, 6))
+    debts[[0, 2, 4], [1, 3, 5]], debts[[1, 3, 5], [2, 4, 0]] = 2.0, 3.0
+    result = clearing.rogers_veraart(debts, [0.0, 0.8] * 3, 0.5, 0.5)
+    share = 0.5 * 0.4 / (1 - 0.5**2)
+    assert result.payments.tolist() == pytest.approx([share * 0.5 * 2, share * 2] * 3)
+    printed("2 1 2 1 2 1", result.default_round)
 
 
 ASSETS_MATRIX = pd.DataFrame([[0.0, 1, 0], [10, 0, 3], [3, 2, 0]], list("abc"), list("abc"))
@@ -183,9 +326,9 @@ def test_networkriskmeasures_readme_2016_debt_rank() -> None:
     table = clearing.debtrank_all(
         ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}, {"a": 10, "b": 100, "c": 30}, variant="single_hit"
     ).frame
-    assert table["first_stress"].round(8).to_dict() == {"a": 0.07142857, "b": 0.71428571, "c": 0.21428571}
-    assert table["additional_stress"].round(7).to_dict() == {"a": 0.9285714, "b": 0.25, "c": 0.6642857}
-    assert table["additional_defaults"].to_dict() == {"a": 2, "b": 1, "c": 0}
+    printed("0.07142857 0.71428571 0.21428571", table["first_stress"])
+    printed("0.9285714 0.2500000 0.6642857", table["additional_stress"])
+    printed("2 1 0", table["additional_defaults"])
 
 
 def test_networkriskmeasures_readme_2016_debt_rank_shock() -> None:
@@ -193,9 +336,24 @@ def test_networkriskmeasures_readme_2016_debt_rank_shock() -> None:
     result = clearing.debtrank(
         ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}, 0.1, {"a": 10, "b": 100, "c": 30}, variant="single_hit"
     )
-    assert result.distress.to_dict() == pytest.approx({"a": 0.15, "b": 0.26, "c": 0.30})
-    assert round(100 * result.additional_stress, 2) == 16.07
+    printed("0.15 0.26 0.30", result.distress)
+    printed("16.07", 100 * result.additional_stress)
     assert not result.defaulted.any()
+
+
+def test_networkriskmeasures_readme_maximum_entropy_of_anand_craig_von_peter_2015_page_628() -> None:
+    """NetworkRiskMeasures, README.md and tests/testthat/test_2_matrix_est.R; its rows are creditors.
+
+    It stops at an error of 3e-4 of the totals, which the last digit does not show.
+    """
+    found = reconstruct.max_entropy([7, 5, 3, 1, 3, 0, 1], [4, 5, 5, 0, 0, 2, 4]).frame.to_numpy().T
+    printed("0.00 2.53 2.18 0 0 0.74 1.55", found[0])
+    printed("1.72 0.00 1.60 0 0 0.54 1.14", found[1])
+    printed("0.98 1.06 0.00 0 0 0.31 0.65", found[2])
+    printed("0.25 0.27 0.23 0 0 0.08 0.17", found[3])
+    printed("0.75 0.81 0.70 0 0 0.24 0.50", found[4])
+    printed("0.00 0.00 0.00 0 0 0.00 0.00", found[5])
+    printed("0.30 0.32 0.28 0 0 0.09 0.00", found[6])
 
 
 def test_finnetvalu_test_xos_suzuki_2002_example_of_four_firms() -> None:
@@ -271,30 +429,61 @@ def test_glasserman_young_2015_proposition_1_contagion_is_bounded(seed: int) -> 
 def two_banks_of_schaanning(shock: float, **options: Any) -> clearing.Deleveraging:
     """Bank A with 90 of bonds, 10 of other assets and 4 of equity; B with 70, 20 and 4.5; A's other assets fall."""
     depth = clearing.market_depth([50.0], [0.02], scale=0.4, horizon=20.0)
-    assert depth.round(2).tolist() == [4472.14]
     return clearing.cont_schaanning(
         [[90.0], [70.0]], [4.0, 4.5], depth, illiquid_assets=[10, 20], illiquid_loss=[10 * shock, 0], **options
     )
 
 
-def test_finnetvalu_test_csmodel_two_banks_of_schaanning_2016() -> None:
-    """wolfstam/FinNetValu, test/models/test_csmodel.jl: shares sold, impact, equity, at α = 0.5 and a limit of 33.3."""
+def test_finnetvalu_test_csmodel_market_depth() -> None:
+    """wolfstam/FinNetValu, test/models/test_csmodel.jl, testsets "marketdepth" and "csmodel"; its δ is half of it."""
+    depth = clearing.market_depth([50.0], [0.02], scale=0.4, horizon=20.0)
+    printed("4472.14", depth)
+    printed("2236.07", (1 - 0.5 / 1.0) * depth)
+
+
+def test_finnetvalu_test_csmodel_losses_of_the_shock() -> None:
+    """The same file, testset "csmodel": four illiquid assets fall; what is left of them, and of equity."""
+    illiquid, falls = np.array([[20, 30, 40, 100], [60, 410, 100, 10]]), np.array([0.1, 0.0, 0.5, 0.0])
+    result = clearing.cont_schaanning(
+        [[100, 20, 30], [30, 50, 200]],
+        [100, 200],
+        1e300,
+        illiquid_assets=illiquid.sum(axis=1),
+        illiquid_loss=illiquid @ falls,
+    )
+    printed("168 524", illiquid.sum(axis=1) - result.frame["first_loss"])
+    printed("78 144", result.equity)
+
+
+def test_finnetvalu_test_csmodel_share_sold_at_a_leverage_limit_of_40() -> None:
+    """The same file, testset "deleverageproportion": 22/90, for 98 of assets may be 38 times the equity of 2."""
+    share = two_banks_of_schaanning(0.2, leverage_limit=40.0, max_rounds=1, on_failure="return").deleveraging[1]
+    assert share.tolist() == pytest.approx([22 / 90, 0.0], rel=1e-14)
+
+
+def test_finnetvalu_test_csmodel_two_banks_of_schaanning() -> None:
+    """The same file, csmodel8: shares sold, impact, price and equity, at α = 0.5 and a limit of 33.3.
+
+    Losses are printed for a share of 0.39 and an impact of 0.00771, rounded; A's are 90·(1 − 0.5·share)·impact, so the
+    rounding of both is up to 90·(0.805·5e-6 + 0.5·0.00771·0.005) in A's and 70·5e-6 in B's, and 5e-5 in print.
+    """
     first = two_banks_of_schaanning(0.2, leverage_limit=33.3, max_rounds=1, on_failure="return")
-    assert first.frame["first_loss"].tolist() == [2.0, 0.0]
-    assert first.assets["price_drop"].round(5).tolist() == [0.00771]
-    assert first.price.round(5).tolist() == [0.99229]
-    assert first.equity.round(2).tolist() == [1.44, 3.96]
-    assert first.losses[1].to_numpy() == pytest.approx([0.5586, 0.5397], abs=2e-3)  # printed for a share of 0.39
+    printed("2.0 4.5", [4.0 - first.frame["first_loss"].iloc[0], 4.5 - first.frame["first_loss"].iloc[1]])
+    printed("0.00771", first.assets["price_drop"])
+    printed("0.99229", first.price)
+    printed("1.44 3.96", first.equity)
+    rounding = np.array([90 * (0.805 * 5e-6 + 0.5 * 0.00771 * 0.005), 70 * 5e-6]) + 5e-5
+    assert (np.abs(first.losses[1].to_numpy() - [0.5586, 0.5397]) <= rounding).all()
     shares = two_banks_of_schaanning(0.2, leverage_limit=33.3).deleveraging
-    assert shares.iloc[0].round(2).tolist() == [0.39, 0.32, 0.15]
-    assert shares.iloc[1].tolist() == [0.0, 0.0, 0.0]
+    printed("0.39 0.32 0.15", shares.iloc[0])
+    printed("0. 0. 0.", shares.iloc[1])
 
 
-def test_schaanning_2016_figure_1_2_1_loss_of_the_second_bank() -> None:
+def test_schaanning_thesis_figure_1_2_1_loss_of_the_second_bank() -> None:
     """As in wolfstam/FinNetValu, demos/csmodel_replicate_ShaanningThesis.jl: about 1.4 if A sells everything."""
     result = two_banks_of_schaanning(0.45, shortfall=1.0)
     assert result.deleveraging[1].tolist()[0] == 1.0
-    assert result.losses[1].round(1).tolist()[1] == 1.4
+    printed("1.4", result.losses[1].iloc[1])
 
 
 SIX = list("ABCEFD")
@@ -310,8 +499,8 @@ def six_nodes() -> tuple[pd.DataFrame, dict[str, float]]:
 def test_networkriskmeasures_test_1_risk_com_impact_matrix() -> None:
     """carloscinelli/NetworkRiskMeasures, tests/testthat/test_1_risk_com.R: impacts, each up to one, by column."""
     debts, buffer = six_nodes()
-    printed = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0.2, 0, 0, 0.0, 0, 0.5]
-    expected = np.array([*printed, 0, 0, 0, 0, 0]).reshape(6, 6).T  # 0.5 of F on itself left out
+    by_column = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0.2, 0, 0, 0.0, 0, 0.5]
+    expected = np.array([*by_column, 0, 0, 0, 0, 0]).reshape(6, 6).T  # 0.5 of F on itself left out
     assert clearing.impact_matrix(debts, buffer).clip(upper=1.0).to_numpy() == pytest.approx(expected)
     binary = clearing.impact_matrix(debts, buffer, binary=True)
     assert (binary.to_numpy() == (expected >= 1)).all()
@@ -322,17 +511,16 @@ def test_networkriskmeasures_test_1_risk_com_communicability() -> None:
     """The same file: the exponential of the binary impact matrix, by column."""
     debts, buffer = six_nodes()
     found = clearing.communicability(clearing.impact_matrix(debts, buffer, binary=True))
-    printed = [1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 1.5, 0.833333333333333, 0.5, 1, 1, 1.5]
-    printed += [0.666666666666667, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
-    assert found.to_numpy() == pytest.approx(np.array(printed).reshape(6, 6).T, abs=1e-14)
+    printed("1 0 0 0 0 0 1 1 0 0 0 1 1 1 1 0 1 1.5", found.to_numpy().T[:3])
+    printed("0.833333333333333 0.5 1 1 1.5 0.666666666666667 1 0 0 0 1 0 0 0 0 0 0 1", found.to_numpy().T[3:])
 
 
 def test_networkriskmeasures_test_3_impacts_susceptibility_fluidity_diffusion() -> None:
     """carloscinelli/NetworkRiskMeasures, tests/testthat/test_3_impacts.R (Silva, de Souza and Tabak)."""
     debts, buffer = ASSETS_MATRIX.T, {"a": 2, "b": 5, "c": 2}
-    assert clearing.impact_susceptibility(debts, buffer).to_dict() == {"a": 0.0, "b": 1.0, "c": 1.25}
-    assert clearing.impact_fluidity(debts, buffer) == 0.75
+    printed("0 1 1.25", clearing.impact_susceptibility(debts, buffer))
+    printed("0.75", clearing.impact_fluidity(debts, buffer))
     table = clearing.impact_diffusion(debts, buffer)
-    assert table["start"].to_dict() == pytest.approx({"a": 1.25, "b": 1.0, "c": 0.0})
-    assert table["intermediate"].to_dict() == pytest.approx({"a": 0.0, "b": 0.5, "c": 0.0})
-    assert table["total"].to_dict() == pytest.approx({"a": 1.25, "b": 1.5, "c": 0.0})
+    printed("1.25 1 0", table["start"])
+    printed("0 0.5 0", table["intermediate"])
+    printed("1.25 1.5 0", table["total"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from contagion.arrays.accounts import accounts_of, nodes_of
+from contagion.arrays.accounts import accounts_of, claims_of, nodes_of
 from contagion.arrays.encode import Labels, Names, by_shape, in_order
 from contagion.arrays.markets import markets_of, quotes_of
 from contagion.arrays.positions import positions_of
@@ -34,11 +34,12 @@ def lower(system: System, scenario: Scenario) -> tuple[Inputs, Labels]:
     )
     positions, entry, columns = positions_of(system, accounts, holder, names)
     quotes, quote_rows = quotes_of(system.quotes, names)
+    claims = claims_of(system, names)
     inputs = Inputs(
         positions=positions,
-        accounts=accounts_of(system, accounts, nodes, entry, names),
+        accounts=accounts_of(system, accounts, nodes, entry, claims.of_accounts, names),
         markets=markets_of(system, markets, scenario, names),
         quotes=quotes,
-        nodes=nodes_of(system, nodes, scenario, names),
+        nodes=nodes_of(claims, nodes, scenario, names),
     )
     return inputs, Labels(*names, columns, quote_rows, account_rows)

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 import pandas as pd
 
-from contagion.arrays.encode import Names, choice, code, floats, matrix
+from contagion.arrays.encode import Names, by_cell_and_value, choice, code, floats, matrix
 from contagion.kernels import Accounts, Nodes
-from contagion.kernels.inputs import Floats, sum_by
+from contagion.kernels.inputs import Bools, Floats, Ints, sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
 
+if TYPE_CHECKING:
+    from scipy import sparse
 
-def accounts_of(system: System, accounts: pd.DataFrame, nodes: pd.DataFrame, entry: Floats, names: Names) -> Accounts:
-    """Return margin accounts, each with the rules of its platform."""
+
+class Claims(NamedTuple):
+    """The table of claims in numbers, as matrices of creditor by debtor in USD and row by row."""
+
+    of_nodes: sparse.csr_array  # (n, n)
+    of_accounts: sparse.csr_array  # (a, n)
+    debtor: Ints  # (c,) node
+    creditor: Ints  # (c,) node, or -1 where an account is owed
+    amount: Floats  # (c,) USD
+
+
+def accounts_of(
+    system: System, accounts: pd.DataFrame, nodes: pd.DataFrame, entry: Floats, owed: sparse.csr_array, names: Names
+) -> Accounts:
+    """Return margin accounts, each with the rules of its platform, and what they are ``owed`` (a, n)."""
     platform = code(accounts["platform"], names.nodes)
     level = floats(nodes["liquidation_level"])
     call = floats(nodes["call_level"].fillna(nodes["liquidation_level"]))
     target = floats(nodes["target_level"].fillna(nodes["liquidation_level"]))
-    claims = system.claims
-    creditor = code(claims["creditor"], names.accounts)
-    held = creditor >= 0
-    debtor, amount = code(claims["debtor"], names.nodes)[held], floats(claims["amount"])[held]
     funding = system.funding.sort_values("priority", kind="stable")
     return Accounts(
         platform=platform,
         owner=code(accounts["owner"], names.nodes),
         cash=floats(accounts["cash"]),
         entry=entry,
-        claims=matrix(amount, creditor[held], debtor, (len(accounts), len(nodes))),
+        claims=owed,
         margin_rule=choice(nodes["margin_rule"], ("ltv", "maintenance"))[platform],
         liquidation_level=level[platform],
         target_level=np.maximum(target, level)[platform],
@@ -44,20 +57,47 @@ def accounts_of(system: System, accounts: pd.DataFrame, nodes: pd.DataFrame, ent
     )
 
 
-def nodes_of(system: System, nodes: pd.DataFrame, scenario: Scenario, names: Names) -> Nodes:
+def claims_of(system: System, names: Names) -> Claims:
+    """Return who owes whom how much; each name is looked up once, for a creditor is a node or an account."""
+    table = system.claims
+    debtor, node, amount = (
+        code(table["debtor"], names.nodes),
+        code(table["creditor"], names.nodes),
+        floats(table["amount"]),
+    )
+    rest = np.flatnonzero(node < 0)
+    account = code(table["creditor"].iloc[rest], names.accounts)
+    held = np.flatnonzero(node >= 0)
+    size = len(names.nodes)
+    return Claims(
+        of_nodes=matrix(amount[held], node[held], debtor[held], (size, size)),
+        of_accounts=matrix(amount[rest], account, debtor[rest], (len(names.accounts), size)),
+        debtor=debtor,
+        creditor=node,
+        amount=amount,
+    )
+
+
+def nodes_of(claims: Claims, nodes: pd.DataFrame, scenario: Scenario, names: Names) -> Nodes:
     """Return the balance sheets of nodes; liabilities that are not given are the claims listed."""
-    size = len(nodes)
-    creditor, debtor = (code(system.claims[name], names.nodes) for name in ("creditor", "debtor"))
-    amount = floats(system.claims["amount"])
-    order = np.lexsort((amount, creditor, debtor))
-    listed = sum_by(debtor[order], amount[order], size)
     given = floats(nodes["liabilities"])
-    held = creditor >= 0
-    losses = pd.Series(dict(scenario.losses), dtype=np.float64).reindex(names.nodes).fillna(0.0)
     return Nodes(
         buffer=floats(nodes["buffer"]),
-        liabilities=np.where(np.isnan(given), listed, given),
+        liabilities=np.where(np.isnan(given), _listed(claims, np.isnan(given)), given),
         recovery_rate=floats(nodes["recovery_rate"]),
-        loss=floats(losses),
-        claims=matrix(amount[held], creditor[held], debtor[held], (size, size)),
+        loss=losses_of(scenario, names),
+        claims=claims.of_nodes,
     )
+
+
+def losses_of(scenario: Scenario, names: Names) -> Floats:
+    """Return the external loss (n,) of each node, USD."""
+    return floats(pd.Series(dict(scenario.losses), dtype=np.float64).reindex(names.nodes).fillna(0.0))
+
+
+def _listed(claims: Claims, wanted: Bools) -> Floats:
+    """Return the claims on each of the nodes that are ``wanted`` (n,), added in canonical order."""
+    rows = np.flatnonzero(wanted[claims.debtor])
+    debtor, amount = claims.debtor[rows], claims.amount[rows]
+    order = by_cell_and_value(debtor * (wanted.size + 1) + claims.creditor[rows] + 1, amount)
+    return sum_by(debtor[order], amount[order], wanted.size)

@@ -94,13 +94,13 @@ def matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) ->
 
     built: sparse.csr_array = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
     if built.nnz < values.size:  # entries that were added need an order of their own
-        order = _by_cell_and_value(rows * shape[1] + columns, values)
+        order = by_cell_and_value(rows * shape[1] + columns, values)
         built = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
     built.sum_duplicates()
     return built
 
 
-def _by_cell_and_value(cell: Ints, values: Floats) -> Ints:
+def by_cell_and_value(cell: Ints, values: Floats) -> Ints:
     """Return the order of entries by cell, then value; only those that share a cell are sorted by both."""
     order = np.argsort(cell)
     twin = np.flatnonzero(np.diff(cell[order]) == 0)

@@ -14,10 +14,14 @@ from contagion.clearing import valuations
 from contagion.clearing.cascade import Cascade, furfine, threshold_cascade
 from contagion.clearing.cifuentes_ferrucci_shin import FireSale, cifuentes_ferrucci_shin
 from contagion.clearing.clearing_vector import Clearing
-from contagion.clearing.cont_schaanning import Deleveraging, cont_schaanning, market_depth
-from contagion.clearing.debtrank import Distress, Systemic, debtrank, debtrank_all
+from contagion.clearing.cont_schaanning import cont_schaanning
+from contagion.clearing.debtrank import Distress, debtrank
+from contagion.clearing.debtrank_all import Systemic, debtrank_all
+from contagion.clearing.deleveraging import Deleveraging
 from contagion.clearing.eisenberg_noe import eisenberg_noe
-from contagion.clearing.elsinger import LayeredClearing, elsinger, suzuki
+from contagion.clearing.elsinger import elsinger
+from contagion.clearing.layers import LayeredClearing
+from contagion.clearing.market_depth import market_depth
 from contagion.clearing.network_valuation import Valued, jacobian, network_valuation
 from contagion.clearing.overlaps import (
     EndogenousRisk,
@@ -30,14 +34,14 @@ from contagion.clearing.structure import (
     communicability,
     impact_diffusion,
     impact_fluidity,
-    impact_matrix,
     impact_susceptibility,
-    vulnerability_matrix,
 )
 from contagion.clearing.structure_centralities import centralities
 from contagion.clearing.structure_core import CorePeriphery, core_periphery
+from contagion.clearing.structure_impact import impact_matrix, vulnerability_matrix
 from contagion.clearing.structure_sink import sink_rank
 from contagion.clearing.structure_stability import Stability, leverage_stability
+from contagion.clearing.suzuki import suzuki
 from contagion.clearing.valuations import Book, Valuation
 from contagion.clearing.variation_margin import Margins, variation_margin
 from contagion.clearing.vulnerable_banks import VulnerableBanks, vulnerable_banks

@@ -12,6 +12,7 @@ import pandas as pd
 from contagion.clearing.clearing_vector import EXACT
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.obligations import TIE
+from contagion.clearing.results import Column, checked
 from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = ["Cascade", "furfine", "threshold_cascade"]
+
+_SUMS = "amounts are too far apart for their sums"
 
 
 @dataclass(frozen=True)
@@ -44,25 +47,10 @@ class Cascade(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def loss(self) -> pd.Series[float]:
-        """Losses, USD by node, also beyond equity."""
-        return self.frame["loss"]
-
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity after losses, USD by node."""
-        return self.frame["equity"]
-
-    @property
-    def defaulted(self) -> pd.Series[bool]:
-        """Nodes that fail."""
-        return self.frame["defaulted"]
-
-    @property
-    def default_round(self) -> pd.Series[int]:
-        """Wave of defaults, from 1; 0 for nodes that do not fail."""
-        return self.frame["default_round"]
+    loss = Column("Losses, USD by node, also beyond equity.")
+    equity = Column("Equity after losses, USD by node.")
+    defaulted = Column("Nodes that fail.")
+    default_round = Column("Wave of defaults, from 1; 0 for nodes that do not fail.")
 
 
 def furfine(
@@ -91,6 +79,8 @@ def furfine(
     ------
     InputError
         All that is wrong with the input.
+    NotConverged
+        If amounts are so large that their sums are not finite.
 
     Notes
     -----
@@ -119,7 +109,7 @@ def furfine(
 
     none = np.zeros(owed.size)
     lost = 1.0 - table.vectors["recovery_rate"]
-    return _result(matrix, lost, none, fails, held - owed, table.labels["node"])
+    return checked(_result(matrix, lost, none, fails, held - owed, table.labels["node"]), "furfine", "raise", _SUMS)
 
 
 def threshold_cascade(liabilities: Any, equity: Any, shock: Any, recovery_rate: Any = 0.0) -> Cascade:
@@ -145,6 +135,8 @@ def threshold_cascade(liabilities: Any, equity: Any, shock: Any, recovery_rate: 
     ------
     InputError
         All that is wrong with the input.
+    NotConverged
+        If amounts are so large that their sums are not finite.
 
     Notes
     -----
@@ -169,7 +161,8 @@ def threshold_cascade(liabilities: Any, equity: Any, shock: Any, recovery_rate: 
 
     lost = 1.0 - table.vectors["recovery_rate"]
     first = table.vectors["shock"] * own
-    return _result(table.matrices["liabilities"], lost, first, fails, own, table.labels["node"])
+    result = _result(table.matrices["liabilities"], lost, first, fails, own, table.labels["node"])
+    return checked(result, "threshold_cascade", "raise", _SUMS)
 
 
 def _result(

@@ -12,8 +12,7 @@ from contagion.clearing.clearing_vector import by_node, pari_passu
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.obligations import Obligations, Paid, greatest, least, obligations
 from contagion.clearing.problems import choice, positive
-from contagion.clearing.results import OnFailure, checked, failure_choice
-from contagion.errors import InputError
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.frozen import HandsOutCopies
 
 __all__ = ["FireSale", "cifuentes_ferrucci_shin"]
@@ -33,42 +32,30 @@ class FireSale(HandsOutCopies):
         liquid_sold (USD), illiquid_sold (units), capital_ratio (after sales; infinite where no risky assets are left),
         breach (the requirement is not met though all is sold), defaulted, default_round.
     price : float
-        Of a unit of the illiquid asset, 1 before sales.
+        Of a unit of the illiquid asset after sales, 1 before.
+    settlement_price : float
+        What sellers get for a unit: ``price``, or the average on the way there.
     sold : float
         Units that are sold in all.
     converged : bool
     rounds : int
         Prices that were tried.
     residual : float
-        Gap of the equation of the price.
+        Gap of the equations of the two prices.
     """
 
     frame: pd.DataFrame
     price: float
+    settlement_price: float
     sold: float
     converged: bool
     rounds: int
     residual: float
 
-    @property
-    def payments(self) -> pd.Series[float]:
-        """Payments on all debts, USD by node."""
-        return self.frame["payments"]
-
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity at the price after sales, USD by node; zero in default."""
-        return self.frame["equity"]
-
-    @property
-    def illiquid_sold(self) -> pd.Series[float]:
-        """Units of the illiquid asset sold, by node."""
-        return self.frame["illiquid_sold"]
-
-    @property
-    def defaulted(self) -> pd.Series[bool]:
-        """Nodes that do not pay in full."""
-        return self.frame["defaulted"]
+    payments = Column("Payments on all debts, USD by node.")
+    equity = Column("Equity at the price after sales, USD by node; zero in default.")
+    illiquid_sold = Column("Units of the illiquid asset sold, by node.")
+    defaulted = Column("Nodes that do not pay in full.")
 
 
 class _Banks(NamedTuple):
@@ -78,19 +65,31 @@ class _Banks(NamedTuple):
     required: Floats
     impact: float
     greatest: bool
+    average: bool
+
+
+class _Prices(NamedTuple):
+    """Of a unit after sales, and what sellers get for it."""
+
+    last: float
+    settled: float
 
 
 class _State(NamedTuple):
-    """What holds at a price: payments, risky assets before sales, net worth, what is sold, and the price after that."""
+    """What holds at some prices: payments, risky assets before sales, net worth, what is sold, and the prices then."""
 
-    at: float
+    at: _Prices
     paid: Paid
     given: Obligations
     risky: Floats
     worth: Floats
     liquid_sold: Floats
     illiquid_sold: Floats
-    price: float
+    after: _Prices
+
+    @property
+    def gap(self) -> float:
+        return max(abs(after - at) for after, at in zip(self.after, self.at, strict=True))
 
 
 def cifuentes_ferrucci_shin(
@@ -101,6 +100,7 @@ def cifuentes_ferrucci_shin(
     capital_ratio: Any,
     external_liabilities: Any = None,
     *,
+    settlement: Literal["last", "average"] = "last",
     solution: Literal["greatest", "least"] = "greatest",
     tol: float = 1e-13,
     max_rounds: int = 10_000,
@@ -112,6 +112,10 @@ def cifuentes_ferrucci_shin(
     at least r of its risky assets after sales, (c − t) + p (e − s) + R; cash counts as riskless. It sells liquid
     assets t first, at a price of one, then illiquid ones s at p, no more than needed, and all of them if its net worth
     is not enough. Sales fall with the price and with payments, so there are a greatest and a least fixed point.
+
+    In the paper, all sellers get the price after all sales. With ``settlement="average"`` they get the mean price on
+    the way there, p̄ = (1 − exp(−α S)) / (α S) for sales S in all, and what they keep is marked at p: net worth is
+    c + p̄ s + p (e − s) + R − x̄, and who fails has sold all, so that x = min(x̄, c + p̄ e + Πᵀx).
 
     Parameters
     ----------
@@ -127,10 +131,12 @@ def cifuentes_ferrucci_shin(
         Required net worth as a share of risky assets, above 0, at most 1.
     external_liabilities : likewise, optional
         Debts to creditors outside of the network, USD, that rank with the others; none by default.
+    settlement : {"last", "average"}
+        What sellers get: the price after sales, as in the paper, or the average price (volume-weighted).
     solution : {"greatest", "least"}
         The best fixed point, found from a price of 1, or the worst, found from that of selling everything.
     tol : float
-        Largest change of the price in the last round.
+        Largest change of either price in the last round.
     max_rounds : int
     on_failure : {"raise", "return"}
 
@@ -149,6 +155,8 @@ def cifuentes_ferrucci_shin(
     -----
     Cifuentes, Ferrucci and Shin (2005), Liquidity risk and contagion, Journal of the European Economic Association 3,
     and Bank of England Working Paper 264: capital requirement, sales and exponential inverse demand of section 2.
+    Average prices: Banerjee and Feinstein (2021), Price mediated contagion through capital ratio requirements with VWAP
+    liquidation prices, European Journal of Operational Research 295.
 
     Examples
     --------
@@ -162,9 +170,15 @@ def cifuentes_ferrucci_shin(
 
     >>> round(cifuentes_ferrucci_shin([[0]], 0, 100, 1e-4, 0.12, external_liabilities=90).sold, 4)
     18.0193
+
+    If it gets the average price, it loses only half as much on what it sells.
+
+    >>> round(cifuentes_ferrucci_shin([[0]], 0, 100, 1e-4, 0.12, external_liabilities=90, settlement="average").sold, 4)
+    17.8753
     """
     problems = [
-        *([] if price_impact == 0 else positive("price_impact", price_impact)),
+        *positive("price_impact", price_impact, zero=True),
+        *choice("settlement", settlement, ("last", "average")),
         *choice("solution", solution, ("greatest", "least")),
         *positive("tol", tol),
         *positive("max_rounds", max_rounds, whole=True),
@@ -173,49 +187,64 @@ def cifuentes_ferrucci_shin(
     vectors = {
         "liquid_assets": Vector(liquid_assets),
         "illiquid_assets": Vector(illiquid_assets),
-        "capital_ratio": Vector(capital_ratio, highest=1.0),
+        "capital_ratio": Vector(capital_ratio, highest=1.0, zero="give a share above zero"),
         "external_liabilities": Vector(external_liabilities, default=0.0),
     }
     table = read("cifuentes_ferrucci_shin", {"liabilities": Matrix(liabilities)}, vectors, problems)
     liquid, illiquid, required, outside = table.vectors.values()
-    if (required == 0.0).any():
-        raise InputError("capital_ratio is zero; give a share above zero", "cifuentes_ferrucci_shin")
     given = Obligations(*obligations(table.matrices["liabilities"], outside), liquid)
-    banks = _Banks(given, liquid, illiquid, required, float(price_impact), solution == "greatest")
+    way = (float(price_impact), solution == "greatest", settlement == "average")
+    banks = _Banks(given, liquid, illiquid, required, *way)
     state, rounds = _settled(banks, tol, max_rounds)
-    residual = abs(state.price - state.at)
     frame = by_node(_columns(state, outside, banks), table.labels["node"])
-    result = FireSale(frame, state.at, float(state.illiquid_sold.sum()), residual <= tol, rounds, residual)
+    result = FireSale(frame, *state.at, float(state.illiquid_sold.sum()), state.gap <= tol, rounds, state.gap)
     return checked(result, "cifuentes_ferrucci_shin", on_failure)
 
 
 def _settled(banks: _Banks, tol: float, max_rounds: int) -> tuple[_State, int]:
-    """Return what holds at the first price that sales no longer change, and how many were tried."""
-    state = _at(1.0 if banks.greatest else float(np.exp(-banks.impact * banks.illiquid.sum())), banks)
+    """Return what holds at the first prices that sales no longer change, and how many were tried."""
+    state = _at(_prices(0.0 if banks.greatest else float(banks.illiquid.sum()), banks), banks)
     rounds = 1
-    while abs(state.price - state.at) > tol and rounds < max_rounds:
-        state = _at(state.price, banks)
+    while state.gap > tol and rounds < max_rounds:
+        state = _at(state.after, banks)
         rounds += 1
     return state, rounds
 
 
-def _at(price: float, banks: _Banks) -> _State:
-    """Return payments and sales at a price, and the price that these sales make."""
-    given = banks.given._replace(assets=banks.liquid + price * banks.illiquid)
+def _prices(sold: float, banks: _Banks) -> _Prices:
+    """Return the price after so many units are sold, and what sellers get."""
+    fall = banks.impact * sold
+    last = float(np.exp(-fall))
+    return _Prices(last, float(-np.expm1(-fall) / fall) if banks.average and fall > 0.0 else last)
+
+
+def _at(prices: _Prices, banks: _Banks) -> _State:
+    """Return payments and sales at some prices, and the prices that these sales make.
+
+    Whoever fails has sold all, and whoever does not pays in full whatever it sells: so payments are those of banks that
+    get the settlement price for all that they have.
+    """
+    given = banks.given._replace(assets=banks.liquid + prices.settled * banks.illiquid)
     paid = greatest(given) if banks.greatest else least(given)
-    risky = given.assets + given.shares @ paid.payments
+    received = given.shares @ paid.payments
+    risky = banks.liquid + prices.last * banks.illiquid + received
     worth = risky - given.owed
-    excess = np.maximum(risky - np.maximum(worth, 0.0) / banks.required, 0.0)
-    liquid_sold = np.minimum(banks.liquid, excess)
-    illiquid_sold = np.minimum(banks.illiquid, (excess - liquid_sold) / price)
-    after = float(np.exp(-banks.impact * illiquid_sold.sum()))
-    return _State(price, paid, given, risky, worth, liquid_sold, illiquid_sold, after)
+    liquid_sold = np.minimum(banks.liquid, np.maximum(risky - np.maximum(worth, 0.0) / banks.required, 0.0))
+    # each unit sold makes room for r·p of risky assets, and adds what it brings beyond p to net worth
+    missing = np.maximum(banks.required * (risky - liquid_sold) - worth, 0.0)
+    each = banks.required * prices.last + (prices.settled - prices.last)
+    everything = np.where(missing > 0.0, banks.illiquid, 0.0)
+    illiquid_sold = np.divide(missing, each, out=everything, where=missing < each * banks.illiquid)
+    after = _prices(float(illiquid_sold.sum()), banks)
+    return _State(prices, paid, given, risky, worth, liquid_sold, illiquid_sold, after)
 
 
 def _columns(state: _State, outside: Floats, banks: _Banks) -> dict[str, Floats]:
     columns = pari_passu(state.given, state.paid, outside)
     rounds = columns.pop("default_round")
-    left = state.risky - state.liquid_sold - state.at * state.illiquid_sold
+    gained = (state.at.settled - state.at.last) * state.illiquid_sold
+    columns["equity"] = np.where(rounds > 0, 0.0, np.maximum(state.worth + gained, 0.0))
+    left = state.risky - state.liquid_sold - state.at.last * state.illiquid_sold
     left = np.where(left <= _HELD * state.risky, 0.0, left)
     ratio = np.divide(columns["equity"], left, out=np.where(columns["equity"] > 0.0, np.inf, 0.0), where=left > 0.0)
     return {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from contagion.clearing.network import Floats
 from contagion.clearing.obligations import Obligations, Paid
+from contagion.clearing.results import Column
 from contagion.frozen import HandsOutCopies
 
 __all__ = ["EXACT", "Clearing", "by_node", "pari_passu"]
@@ -46,30 +47,11 @@ class Clearing(HandsOutCopies):
     regular: bool = False
     unique: bool = False
 
-    @property
-    def payments(self) -> pd.Series[float]:
-        """Payments on all debts, USD by node."""
-        return self.frame["payments"]
-
-    @property
-    def recovery_rate(self) -> pd.Series[float]:
-        """Share of its debts in the network that each node pays."""
-        return self.frame["recovery_rate"]
-
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity after clearing, USD by node; zero in default."""
-        return self.frame["equity"]
-
-    @property
-    def defaulted(self) -> pd.Series[bool]:
-        """Nodes that do not pay in full."""
-        return self.frame["defaulted"]
-
-    @property
-    def default_round(self) -> pd.Series[int]:
-        """Wave of defaults, from 1; 0 for nodes that pay in full."""
-        return self.frame["default_round"]
+    payments = Column("Payments on all debts, USD by node.")
+    recovery_rate = Column("Share of its debts in the network that each node pays.")
+    equity = Column("Equity after clearing, USD by node; zero in default.")
+    defaulted = Column("Nodes that do not pay in full.")
+    default_round = Column("Wave of defaults, from 1; 0 for nodes that pay in full.")
 
 
 def pari_passu(given: Obligations, paid: Paid, outside: Floats) -> dict[str, Floats]:

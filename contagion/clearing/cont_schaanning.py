@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from contagion.clearing.network import Floats, Matrix, Vector, read
-from contagion.clearing.problems import choice, positive
+from contagion.clearing.deleveraging import Deleveraging
+from contagion.clearing.network import Floats, Matrix, Table, Vector, read
+from contagion.clearing.problems import choice, positive, share
 from contagion.clearing.results import OnFailure, checked, failure_choice
-from contagion.errors import InputError
-from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Deleveraging", "cont_schaanning", "market_depth"]
+__all__ = ["cont_schaanning"]
 
 Impact = Literal["exponential", "linear"]
 
 _TIE = 1e-12
 """Share by which leverage may pass its limit without sales: rounding."""
-
-
-@dataclass(frozen=True)
-class Deleveraging(HandsOutCopies):
-    """What deleveraging does to banks and prices, round by round.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Index node; columns equity_before, first_loss (of the shock), fire_sale_loss, equity (what is left; negative
-        where losses exceed it), sold (at the prices before each sale; all USD), leverage (assets over equity in the
-        end; infinite without equity), insolvent, exhausted (above the limit with nothing left to sell).
-    assets : DataFrame
-        Index asset; columns depth, sold (USD), price (before the shock: 1), price_drop (by sales, share of the price
-        after the shock).
-    losses : DataFrame
-        Index node, one column a round from 1: losses by sales, USD.
-    deleveraging : DataFrame
-        Likewise: share of its marketable assets that each node sells, 0 to 1.
-    converged : bool
-        Whether nobody has to sell any more.
-    rounds : int
-        Rounds with sales.
-    residual : float
-        What would be sold next, as a share of all marketable assets at first.
-    """
-
-    frame: pd.DataFrame
-    assets: pd.DataFrame
-    losses: pd.DataFrame
-    deleveraging: pd.DataFrame
-    converged: bool
-    rounds: int
-    residual: float
-
-    @property
-    def fire_sale_loss(self) -> pd.Series[float]:
-        """Losses by sales, own and others', USD by node."""
-        return self.frame["fire_sale_loss"]
-
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity in the end, USD by node."""
-        return self.frame["equity"]
-
-    @property
-    def sold(self) -> pd.Series[float]:
-        """Sales at the prices before them, USD by node."""
-        return self.frame["sold"]
-
-    @property
-    def price(self) -> pd.Series[float]:
-        """Prices in the end, by asset; 1 before the shock."""
-        return self.assets["price"]
 
 
 class _Rules(NamedTuple):
@@ -103,50 +47,6 @@ class _Round(NamedTuple):
     loss: Floats
     sold: Floats
     asset_sold: Floats
-
-
-def market_depth(daily_volume: Any, volatility: Any, *, horizon: float = 20.0, scale: float = 0.4) -> pd.Series[float]:
-    """Return the depth of each asset's market: D = c · ADV / σ · √τ, USD of sales per unit of relative price drop.
-
-    Parameters
-    ----------
-    daily_volume : (k,) array, Series or mapping
-        Average daily volume ADV, USD.
-    volatility : likewise
-        Daily volatility σ of returns, above zero.
-    horizon : float
-        Days τ over which sales are spread.
-    scale : float
-        c; near 0.4 in estimates of the square-root law.
-
-    Returns
-    -------
-    Series
-        Index asset.
-
-    Raises
-    ------
-    InputError
-        All that is wrong with the input.
-
-    Notes
-    -----
-    Cont and Schaanning (2017), Fire sales, indirect contagion and systemic stress testing, Norges Bank Working Paper
-    02/2017, section on market impact.
-
-    Examples
-    --------
-    >>> round(market_depth([50.0], [0.02]).iloc[0], 2)  # 0.4 · 2500 · √20
-    np.float64(4472.14)
-    """
-    problems = [*positive("horizon", horizon), *positive("scale", scale)]
-    vectors = {"daily_volume": Vector(daily_volume, axis="asset"), "volatility": Vector(volatility, axis="asset")}
-    table = read("market_depth", {}, vectors, problems)
-    volume, spread = table.vectors["daily_volume"], table.vectors["volatility"]
-    if (spread == 0.0).any() or (volume == 0.0).any():
-        raise InputError("daily_volume and volatility must be above zero; leave out assets without", "market_depth")
-    depth = scale * volume / spread * np.sqrt(horizon)
-    return pd.Series(depth, index=table.labels["asset"].rename("asset"), name="depth")
 
 
 def cont_schaanning(
@@ -195,7 +95,7 @@ def cont_schaanning(
         Leverage to which they sell, at most the limit; 95 % of it by default.
     impact : {"exponential", "linear"}
     floor : (k,) array, Series, mapping or float
-        Lowest price B as a share of that before the shock, below 1 − shock.
+        Lowest price B as a share of that before the shock, at most 1 − shock; assets that are there do not fall.
     shortfall : float
         α, the part of the price drop of a round that its own sales suffer, 0 to 1: 0 sells at the price before, 1 at
         the price after, a half at the mean price.
@@ -233,14 +133,14 @@ def cont_schaanning(
     """
     problems = [
         *choice("impact", impact, ("exponential", "linear")),
-        *_share("shortfall", shortfall),
+        *share("shortfall", shortfall),
         *positive("max_rounds", max_rounds, whole=True),
         *positive("tol", tol),
         *failure_choice(on_failure),
     ]
     vectors = {
         "equity": Vector(equity),
-        "depth": Vector(depth, axis="asset"),
+        "depth": Vector(depth, axis="asset", zero="give depths above zero"),
         "illiquid_assets": Vector(illiquid_assets, default=0.0),
         "illiquid_loss": Vector(illiquid_loss, default=0.0),
         "shock": Vector(shock, axis="asset", highest=1.0, default=0.0),
@@ -250,10 +150,9 @@ def cont_schaanning(
     if leverage_target is not None:
         vectors["leverage_target"] = Vector(leverage_target, lowest=1.0)
     matrices = {"holdings": Matrix(holdings, rows="node", columns="asset")}
-    table = read("cont_schaanning", matrices, vectors, problems)
+    table = read("cont_schaanning", matrices, vectors, problems, _between)
     values = table.vectors
     target = values.get("leverage_target", 0.95 * values["leverage_limit"])
-    _consistent({**values, "leverage_target": target})
     matrix = table.matrices["holdings"]
     rules = _Rules(
         values["depth"], values["floor"], values["leverage_limit"], target, impact, shortfall, insolvent_sell
@@ -271,25 +170,16 @@ def cont_schaanning(
     return checked(result, "cont_schaanning", on_failure)
 
 
-def _share(name: str, value: object) -> list[str]:
-    if isinstance(value, (int, float, np.integer, np.floating)) and 0.0 <= float(value) <= 1.0:
-        return []
-    return [f"{name} is {value!r}; give a number from 0 to 1"]
-
-
-def _consistent(values: dict[str, Floats]) -> None:
-    """Raise if entries of two vectors do not go together."""
-    found = []
-    if (values["depth"] == 0.0).any():
-        found.append("depth is zero for some asset; give depths above zero")
+def _between(table: Table) -> list[str]:
+    """Return which entries of two vectors do not go together."""
+    values, found = table.vectors, []
     if (values["illiquid_loss"] > values["illiquid_assets"]).any():
         found.append("illiquid_loss is larger than illiquid_assets for some node; it can take all of them at most")
-    if (values["leverage_target"] > values["leverage_limit"]).any():
+    if (values.get("leverage_target", values["leverage_limit"]) > values["leverage_limit"]).any():
         found.append("leverage_target is above leverage_limit for some node; give at most the limit")
-    if (values["floor"] >= 1.0 - values["shock"]).any():
-        found.append("floor is not below 1 − shock for some asset; give a lower floor")
-    if found:
-        raise InputError(found, "cont_schaanning")
+    if (values["floor"] > 1.0 - values["shock"]).any():
+        found.append("floor is above 1 − shock for some asset; give a lower floor")
+    return found
 
 
 def _rounds(
@@ -316,17 +206,19 @@ def _sales(holdings: csr_array, state: _State, rules: _Rules) -> tuple[Floats, F
     sells = (assets > rules.limit * capital * (1.0 + _TIE)) & (marketable > 0.0)
     if not rules.insolvent_sell:
         sells &= state.equity > 0.0
-    wanted = (assets - rules.target * capital) / np.where(marketable > 0.0, marketable, 1.0)
-    share = np.where(sells, np.clip(wanted, 0.0, 1.0), 0.0)
-    return share, share * marketable
+    wanted = np.clip(assets - rules.target * capital, 0.0, marketable)
+    part = np.divide(wanted, marketable, out=np.zeros_like(wanted), where=sells)
+    return part, part * marketable
 
 
 def _drop(sold: Floats, price: Floats, rules: _Rules) -> Floats:
     """Return the relative price drop Ψ of each asset."""
-    room = 1.0 - rules.floor / price
-    if rules.impact == "linear":
-        return np.minimum(sold / rules.depth, room)
-    drop: Floats = -room * np.expm1(-sold / ((1.0 - rules.floor) * rules.depth))
+    left = price - rules.floor  # at the floor, which may be zero, nothing is left to fall
+    room = np.divide(left, price, out=np.zeros_like(price), where=left > 0.0)
+    scale = rules.depth if rules.impact == "linear" else (1.0 - rules.floor) * rules.depth
+    with np.errstate(over="ignore"):  # more than any market takes: the price falls to its floor
+        reach = np.divide(sold, scale, out=np.zeros_like(sold), where=left > 0.0)
+    drop: Floats = np.minimum(reach, room) if rules.impact == "linear" else -room * np.expm1(-reach)
     return drop
 
 
@@ -361,7 +253,7 @@ def _result(
         "depth": rules.depth,
         "sold": sum((one.asset_sold for one in done), start=np.zeros(rules.depth.size)),
         "price": state.price,
-        "price_drop": 1.0 - state.price / start.price,
+        "price_drop": 1.0 - np.divide(state.price, start.price, out=np.ones_like(state.price), where=start.price > 0.0),
     }
     residual = left / max(float(holdings.sum()), 1e-300)
     return Deleveraging(

@@ -64,7 +64,7 @@ def linear(distress: Floats) -> Floats:
 
 
 def exponential(alpha: float) -> Passed:
-    """Return h ↦ h exp(α (h − 1)): linear at α = 0, defaults alone for α → ∞ (Bardoscia et al. 2016, eq. 4)."""
+    """Return h ↦ h exp(α (h − 1)): linear at α = 0, defaults alone for α → ∞ (Bardoscia et al. 2016)."""
     return lambda distress: distress * np.exp(alpha * (distress - 1.0))
 
 
@@ -75,20 +75,29 @@ def spread(matrix: csr_array, shocks: Floats, passed: Passed, tol: float, max_ro
     """
     distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
     default_round, alone = np.where(distress >= ALL, 1, 0), shocks.shape[1] == 1
-    step, largest, rounds = passed(distress), np.inf, 0
+    step, settled, rounds = passed(distress), False, 0
     for rounds in range(1, max_rounds + 1):
         uncapped += matrix @ step
         after = np.minimum(uncapped, 1.0)
         step = passed(after) - passed(distress)
-        largest = float(np.max(after - distress, initial=0.0))
+        settled = _settled(after - distress, after, tol)
         distress = after
         if alone:
             default_round[(distress >= ALL) & (default_round == 0)] = rounds + 1
-        if largest <= tol:
+        if settled:
             break
     uncapped = shocks + matrix @ passed(distress)
     residual = float(np.abs(np.minimum(uncapped, 1.0) - distress).max(initial=0.0))
-    return Spread(distress, uncapped, default_round, rounds, residual, largest <= tol)
+    return Spread(distress, uncapped, default_round, rounds, residual, settled)
+
+
+def _settled(step: Floats | Steps, distress: Floats, tol: float) -> bool:
+    """Return whether no distress moves by more than a share of itself.
+
+    However little distress arrives on a cycle whose radius is above one, it grows to defaults: there increments are no
+    small share of what is there, though they may be small beside one.
+    """
+    return bool((np.abs(step) <= tol * distress).all())
 
 
 def spread_linear(matrix: csr_array, shocks: Floats, tol: float, max_rounds: int) -> Spread:
@@ -96,13 +105,13 @@ def spread_linear(matrix: csr_array, shocks: Floats, tol: float, max_rounds: int
 
     Increments are small and are passed on in single precision; every few rounds the geometric series that they have
     become is added at once (Aitken 1926). Both are mended: distress has converged when one round in double precision
-    from h itself moves nothing by more than ``tol``. From whatever side that point is reached, it is the least one:
-    where shocks arrive, h ↦ min(1, s + Λ h) is concave with h(0) > 0 and has one fixed point, elsewhere h stays zero.
-    What does not settle (many defaults, or leverage beyond measure) is left to `spread`.
+    from h itself moves nothing by more than a share ``tol`` of it. From whatever side that point is reached, it is the
+    least one: where shocks arrive, h ↦ min(1, s + Λ h) is concave with h(0) > 0 and has one fixed point, elsewhere h
+    stays zero. What does not settle (many defaults, or leverage beyond measure) is left to `spread`.
     """
     light = matrix.astype(np.float32)
     distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
-    step, before, largest, rounds = distress.astype(np.float32), None, np.inf, 0
+    step, before, settled, rounds = distress.astype(np.float32), None, False, 0
     last = min(max_rounds, _LIGHT)
     for rounds in range(1, last + 1):
         uncapped += light @ step
@@ -111,23 +120,25 @@ def spread_linear(matrix: csr_array, shocks: Floats, tol: float, max_rounds: int
         distress = after
         if rounds % _CHECK and rounds < last:
             continue
-        if max(step.max(initial=0.0), -step.min(initial=0.0)) <= tol or rounds == last:
+        if _settled(step, distress, tol) or rounds == last:
             uncapped = shocks + matrix @ distress
-            step = (np.minimum(uncapped, 1.0) - distress).astype(np.float32)
-            largest = float(np.abs(step).max(initial=0.0))
-            if largest <= tol or rounds == last:
+            after = np.minimum(uncapped, 1.0)
+            rest = after - distress
+            settled = _settled(rest, after, tol)
+            if settled or rounds == last:
                 break
-            distress, before = np.minimum(uncapped, 1.0), None
+            distress, step, before = after, rest.astype(np.float32), None
             continue
         size = np.abs(step).sum(axis=0)
         if before is None:
             before = size
             continue
         distress, step, before = *_jumped(distress, step, size, before), None
-    if largest > tol and max_rounds > last:
+    if not settled and max_rounds > last:
         found = spread(matrix, shocks, linear, tol, max_rounds - last)
         return found._replace(rounds=found.rounds + last)
-    return Spread(distress, uncapped, np.zeros(0, dtype=np.int64), rounds, largest, largest <= tol)
+    residual = float(np.abs(rest).max(initial=0.0))
+    return Spread(distress, uncapped, np.zeros(0, dtype=np.int64), rounds, residual, settled)
 
 
 def _jumped(distress: Floats, step: Steps, size: Steps, before: Steps) -> tuple[Floats, Steps]:

@@ -11,7 +11,7 @@ import pandas as pd
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.obligations import TIE
 from contagion.clearing.problems import positive
-from contagion.clearing.results import OnFailure, checked, failure_choice
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.clearing.valuations import Book, Function, Valuation
 from contagion.errors import InputError
 from contagion.frozen import HandsOutCopies
@@ -47,20 +47,9 @@ class Valued(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def equity(self) -> pd.Series[float]:
-        """Equity, USD by node."""
-        return self.frame["equity"]
-
-    @property
-    def debt_value(self) -> pd.Series[float]:
-        """Worth of a unit of each node's debts."""
-        return self.frame["debt_value"]
-
-    @property
-    def defaulted(self) -> pd.Series[bool]:
-        """Nodes whose equity is below zero."""
-        return self.frame["defaulted"]
+    equity = Column("Equity, USD by node.")
+    debt_value = Column("Worth of a unit of each node's debts.")
+    defaulted = Column("Nodes whose equity is below zero.")
 
 
 class _Problem(NamedTuple):
@@ -110,7 +99,7 @@ def network_valuation(
     Notes
     -----
     Barucca, Bardoscia, Caccioli, D'Errico, Visentin, Caldarelli and Battiston (2020), Network valuation in financial
-    systems, Mathematical Finance 30. Iteration from book values falls to the greatest solution (theorem 3.3).
+    systems, Mathematical Finance 30. Iteration from book values falls to the greatest solution, as they prove.
 
     Examples
     --------
@@ -210,7 +199,7 @@ def _read(
 
 
 def _infeasible(rule: Valuation, book: Book, scale: float) -> list[str]:
-    """Return why a valuation function is not feasible (Barucca et al. 2020, definition 2.1), as far as a grid shows."""
+    """Return why a valuation function is not feasible (Barucca et al. 2020), as far as a grid shows."""
     name = f"valuation {rule.name!r}"
     lowest = -2.0 * book.liabilities - scale / 100.0
     grid = [lowest + share * (book.equity - lowest) for share in np.linspace(0.0, 1.0, _GRID)]

@@ -84,7 +84,7 @@ def greatest(given: Obligations) -> Paid:
 
     All pay in full; who then cannot is in default; payments are solved with this set of defaults; who then cannot is
     added to it; and so on until nobody is. Exact after as many rounds as there are waves of defaults (Eisenberg and
-    Noe 2001, section 3.1; with costs of default: Rogers and Veraart 2013, definition 3.6).
+    Noe 2001, section 3.1; with costs of default: Rogers and Veraart 2013, section 3).
     """
     payments = given.owed.copy()
     default_round = np.zeros(payments.size, dtype=np.int64)

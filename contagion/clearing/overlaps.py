@@ -10,8 +10,7 @@ import pandas as pd
 
 from contagion.clearing.clearing_vector import EXACT
 from contagion.clearing.network import Floats, Matrix, Vector, read
-from contagion.clearing.results import OnFailure, checked, failure_choice
-from contagion.errors import InputError
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
@@ -50,10 +49,7 @@ class EndogenousRisk(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def endogenous_risk(self) -> pd.Series[float]:
-        """Entry of the principal eigenvector, by node."""
-        return self.frame["endogenous_risk"]
+    endogenous_risk = Column("Entry of the principal eigenvector, by node.")
 
 
 def liquidity_weighted_overlaps(holdings: Any, depth: Any) -> pd.DataFrame:
@@ -169,10 +165,8 @@ def endogenous_risk(
     >>> round(index.eigenvalue, 9), round(index.explained, 9), index.frame["share"].round(9).tolist()
     (3.0, 0.75, [0.5, 0.5])
     """
-    given = {} if equity is None else {"equity": Vector(equity)}
+    given = {} if equity is None else {"equity": Vector(equity, zero="vulnerability is a share of equity, drop them")}
     weighted, labels, more = _read_all("endogenous_risk", holdings, depth, given, failure_choice(on_failure))
-    if equity is not None and (more["equity"] == 0.0).any():
-        raise InputError("equity is zero for some node; leave it out", "endogenous_risk")
     vector, value = _principal(weighted)
     trace = float(weighted.multiply(weighted).sum())
     gap = float(np.abs(weighted @ (weighted.T @ vector) - value * vector).max(initial=0.0)) / max(value, 1e-300)
@@ -214,10 +208,10 @@ def _read_all(
     from scipy.sparse import csr_array
 
     matrices = {"holdings": Matrix(holdings, rows="node", columns="asset")}
-    table = read(subject, matrices, {"depth": Vector(depth, axis="asset"), **vectors}, problems)
+    table = read(
+        subject, matrices, {"depth": Vector(depth, axis="asset", zero="give depths above zero"), **vectors}, problems
+    )
     matrix, depths = table.matrices["holdings"], table.vectors["depth"]
-    if (depths == 0.0).any():
-        raise InputError("depth is zero for some asset; give depths above zero", subject)
     data = matrix.data / np.sqrt(depths)[matrix.indices]
     weighted = csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
     return weighted, table.labels["node"], table.vectors

@@ -14,7 +14,7 @@ from contagion import schema
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["cells", "choice", "duplicated", "entries", "positive", "unknown"]
+__all__ = ["cells", "choice", "duplicated", "entries", "positive", "share", "unknown"]
 
 SHOWN = 5
 """Places that a message names before it says "and 37 more"."""
@@ -37,6 +37,10 @@ class _Range(Protocol):
     def lowest(self) -> float: ...
     @property
     def highest(self) -> float: ...
+    @property
+    def zero(self) -> str: ...
+    @property
+    def infinite(self) -> bool: ...
 
 
 def cells(name: str, values: csr_array, rows: pd.Index[Any], columns: pd.Index[Any], rule: _Square) -> list[str]:
@@ -65,17 +69,22 @@ def cells(name: str, values: csr_array, rows: pd.Index[Any], columns: pd.Index[A
 
 
 def entries(name: str, values: NDArray[np.float64], labels: pd.Index[Any], rule: _Range) -> list[str]:
-    """Return entries of a vector that are not finite or out of range."""
+    """Return entries of a vector that are not finite, out of range, or zero where that is not allowed."""
+    usable = np.isfinite(values) | (rule.infinite & (values == np.inf))
     kinds = [
-        (~np.isfinite(values), "not a finite number", "give a number"),
+        (~usable, "not a finite number", "give a number"),
         (values < rule.lowest, f"below {rule.lowest:g}", f"give at least {rule.lowest:g}"),
         (values > rule.highest, f"above {rule.highest:g}", f"give at most {rule.highest:g}"),
     ]
     found = []
     for bad, wrong, cure in kinds:
-        at = np.flatnonzero(bad & (np.isfinite(values) | (wrong == "not a finite number")))
+        at = np.flatnonzero(bad & (usable | (wrong == "not a finite number")))
         places = [f"[{labels[place]!r}] = {values[place]:g}" for place in at[:SHOWN]]
         found += [_sentence(name, places, at.size, wrong, cure)] if at.size else []
+    if rule.zero:
+        at = np.flatnonzero(values == 0.0)
+        places = [repr(labels[place]) for place in at[:SHOWN]]
+        found += [_sentence(f"{name} of", places, at.size, "zero", rule.zero)] if at.size else []
     return found
 
 
@@ -113,12 +122,24 @@ def choice(name: str, value: object, allowed: tuple[str, ...]) -> list[str]:
     return [f"{name} is {value!r}; give {' or '.join(map(repr, allowed))}{near}"]
 
 
-def positive(name: str, value: object, *, whole: bool = False) -> list[str]:
-    """Return that an argument is not a positive, finite (whole) number."""
+def positive(name: str, value: object, *, whole: bool = False, zero: bool = False) -> list[str]:
+    """Return that an argument is not a positive, finite (whole) number, or zero where that is allowed."""
     kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, kinds) and not isinstance(value, bool) and 0.0 < float(value) < math.inf:
+    if (
+        isinstance(value, kinds)
+        and not isinstance(value, bool)
+        and (0.0 < float(value) < math.inf or (zero and value == 0))
+    ):
         return []
-    return [f"{name} is {value!r}; give a positive {'whole ' if whole else ''}number"]
+    return [f"{name} is {value!r}; give a positive {'whole ' if whole else ''}number{' or zero' * zero}"]
+
+
+def share(name: str, value: object) -> list[str]:
+    """Return that an argument is not a number from 0 to 1."""
+    kinds = (int, float, np.integer, np.floating)
+    if isinstance(value, kinds) and not isinstance(value, bool) and 0.0 <= float(value) <= 1.0:
+        return []
+    return [f"{name} is {value!r}; give a number from 0 to 1"]
 
 
 def _sentence(name: str, places: list[str], count: int, wrong: str, cure: str) -> str:

@@ -58,8 +58,8 @@ def rogers_veraart(
 
     Notes
     -----
-    Rogers and Veraart (2013), Failure and rescue in an interbank network, Management Science 59: definition 2.6,
-    definition 3.6 and theorem 3.7 (greatest). With α = β = 1, Eisenberg and Noe (2001).
+    Rogers and Veraart (2013), Failure and rescue in an interbank network, Management Science 59; the
+    greatest solution by the algorithm of their section 3. With α = β = 1, Eisenberg and Noe (2001).
 
     Examples
     --------

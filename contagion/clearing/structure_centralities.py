@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from contagion import schema
-from contagion.clearing.network import Matrix, read
-from contagion.errors import InputError
+from contagion.clearing.arguments import flat
+from contagion.clearing.network import Matrix, Table, read
+from contagion.errors import texts
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -116,15 +118,17 @@ def centralities(liabilities: Any, losses: Any = None, *, measures: Sequence[str
     """
     import networkx as nx
 
-    names = list(CENTRALITIES) if measures is None else list(measures)
-    table = read("centralities", {"liabilities": Matrix(liabilities)}, {}, _unknown(names))
+    names = list(CENTRALITIES) if measures is None else measures
+    wrong = texts("measures", names) or _unknown(names)
+    beside = partial(_unfit, losses)
+    table = read("centralities", {"liabilities": Matrix(liabilities)}, {}, wrong, beside)
     labels = table.labels["node"].rename("node")
     links = table.matrices["liabilities"].tocoo()
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(labels)))
     edges = zip(links.row.tolist(), links.col.tolist(), links.data.tolist(), strict=True)
     graph.add_weighted_edges_from(edges, weight="amount")
-    found = {name: list(map(CENTRALITIES[name](graph).get, range(len(labels)))) for name in names}
+    found = {name: list(map(CENTRALITIES[name](graph).get, graph)) if len(graph) else np.zeros(0) for name in names}
     frame = pd.DataFrame(found, index=labels)
     return frame if losses is None else pd.concat([_beside(losses, labels), frame], axis=1)
 
@@ -137,16 +141,31 @@ def _unknown(names: Sequence[str]) -> list[str]:
     ]
 
 
+def _unfit(losses: Any, table: Table) -> list[str]:
+    """Return why losses cannot stand beside the nodes."""
+    given = _columns(losses)
+    if losses is None or given is None:
+        return [] if losses is None else [f"losses is a {type(losses).__name__}; give a DataFrame, Series or mapping"]
+    labels = table.labels["node"]
+    missing = labels[~labels.isin(given.index)]
+    if not len(missing) and given.index.is_unique:
+        return []
+    wrong = f"of {missing[0]!r} are missing" if len(missing) else "list some node twice"
+    return [f"losses {wrong}; give one row for each node"]
+
+
 def _beside(losses: Any, labels: pd.Index[Any]) -> pd.DataFrame:
     """Return losses as columns in the order of the nodes."""
-    given = pd.Series(dict(losses)) if isinstance(losses, Mapping) else losses
+    given = _columns(losses)
+    assert given is not None  # `_unfit` has refused everything else
+    return given.take(given.index.get_indexer(labels)).set_axis(labels, axis=0)
+
+
+def _columns(losses: Any) -> pd.DataFrame | None:
+    """Return losses as columns by node, None for what has no labels."""
+    given = losses
+    if isinstance(losses, Mapping):
+        given = pd.Series(list(losses.values()), index=flat(list(losses)))
     if isinstance(given, pd.Series):
         given = given.to_frame("losses" if given.name is None else given.name)
-    if not isinstance(given, pd.DataFrame):
-        raise InputError(f"losses is a {type(losses).__name__}; give a DataFrame, Series or mapping", "centralities")
-    missing = labels[~labels.isin(given.index)]
-    if len(missing) or not given.index.is_unique:
-        wrong = f"of {missing[0]!r} are missing" if len(missing) else "list some node twice"
-        raise InputError(f"losses {wrong}; give one row for each node", "centralities")
-    frame: pd.DataFrame = given.loc[labels]
-    return frame.set_axis(labels, axis=0)
+    return given.set_axis(flat(given.index), axis=0) if isinstance(given, pd.DataFrame) else None

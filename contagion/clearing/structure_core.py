@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contagion.clearing.network import Floats, Matrix, read
 from contagion.clearing.problems import choice
+from contagion.clearing.results import Column
 from contagion.errors import InputError
 from contagion.frozen import HandsOutCopies
 
@@ -59,10 +60,7 @@ class CorePeriphery(HandsOutCopies):
     rounds: int
     residual: float = 0.0
 
-    @property
-    def core(self) -> pd.Series[bool]:
-        """Whether each node is in the core."""
-        return self.frame["core"]
+    core = Column("Whether each node is in the core.")
 
 
 class _Errors(NamedTuple):

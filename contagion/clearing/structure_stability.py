@@ -11,22 +11,15 @@ from numpy.typing import NDArray
 
 from contagion.clearing.clearing_vector import EXACT
 from contagion.clearing.distress import leverage
-from contagion.clearing.network import Floats, Matrix, Vector, read
-from contagion.clearing.results import OnFailure, checked, failure_choice
-from contagion.errors import InputError
+from contagion.clearing.network import Matrix, Vector, read
+from contagion.clearing.perron import perron
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = ["Stability", "leverage_stability"]
-
-_DENSE = 400
-"""Nodes of a strongly connected component up to which its eigenvector is found densely."""
-
-_TINY, _STEPS = 1e-14, 60
-
-_GOOD, _POWERS = 1e-11, 20_000
 
 
 @dataclass(frozen=True)
@@ -57,15 +50,8 @@ class Stability(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def leverage(self) -> pd.Series[float]:
-        """Claims on the network over equity, by node."""
-        return self.frame["leverage"]
-
-    @property
-    def elasticity(self) -> pd.Series[float]:
-        """Relative change of the spectral radius with each node's leverage."""
-        return self.frame["elasticity"]
+    leverage = Column("Claims on the network over equity, by node.")
+    elasticity = Column("Relative change of the spectral radius with each node's leverage.")
 
 
 def leverage_stability(liabilities: Any, equity: Any, *, on_failure: OnFailure = "raise") -> Stability:
@@ -106,13 +92,9 @@ def leverage_stability(liabilities: Any, equity: Any, *, on_failure: OnFailure =
     >>> round(stability.spectral_radius, 9), stability.frame["elasticity"].round(9).tolist()
     (1.0, [0.5, 0.5])
     """
-    vectors = {"equity": Vector(equity)}
+    vectors = {"equity": Vector(equity, zero="leverage is infinite, drop them")}
     table = read("leverage_stability", {"liabilities": Matrix(liabilities)}, vectors, failure_choice(on_failure))
     labels = table.labels["node"].rename("node")
-    broke = labels[table.vectors["equity"] == 0.0]
-    if len(broke):
-        names = ", ".join(map(repr, broke[:5])) + (f" and {len(broke) - 5} more" if len(broke) > 5 else "")
-        raise InputError(f"equity of {names} is zero, and leverage infinite; drop them", "leverage_stability")
     matrix = leverage(table.matrices["liabilities"], table.vectors["equity"])
     columns, value, gap = _columns(matrix)
     frame = pd.DataFrame(columns, index=labels)
@@ -124,7 +106,7 @@ def leverage_stability(liabilities: Any, equity: Any, *, on_failure: OnFailure =
 def _columns(matrix: csr_array) -> tuple[dict[str, Any], float, float]:
     """Return the columns of the frame, the spectral radius, and the largest gap of its bounds."""
     number, members = _components(matrix)
-    found = {part: _perron(matrix[nodes][:, nodes]) for part, nodes in members.items()}
+    found = {part: perron(matrix[nodes][:, nodes]) for part, nodes in members.items()}
     ranked = sorted(found, key=lambda part: (-found[part][0], part))
     radius, elasticity = np.zeros(number.size), np.zeros(number.size)
     for part in ranked:
@@ -154,56 +136,3 @@ def _components(matrix: csr_array) -> tuple[NDArray[np.int64], dict[int, NDArray
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     groups = np.split(order, starts[1:])
     return number.astype(np.int64), {int(number[nodes[0]]): nodes for nodes in groups if nodes.size > 1}
-
-
-def _perron(matrix: csr_array) -> tuple[float, Floats, float]:
-    """Return the spectral radius of an irreducible matrix, u ∘ v of its two eigenvectors, and the gap of its bounds."""
-    right, gap, value = _eigenvector(matrix)
-    left, _, _ = _eigenvector(matrix.T.tocsr())
-    product = left * right
-    return value, product / product.sum(), gap
-
-
-def _eigenvector(matrix: csr_array) -> tuple[Floats, float, float]:
-    """Return the positive eigenvector, the gap of the bounds min and max of (A x)ᵢ / xᵢ as a share, and their middle.
-
-    Collatz (1942) and Wielandt (1950): for positive x the spectral radius is between these bounds.
-    """
-    vector = _noda(matrix.toarray()) if matrix.shape[0] <= _DENSE else _powers(matrix)
-    ratio = (matrix @ vector) / vector
-    value = float(ratio.max() + ratio.min()) / 2.0
-    return vector, float(ratio.max() - ratio.min()) / value, value
-
-
-def _noda(matrix: Floats) -> Floats:
-    """Return the positive eigenvector by Noda's (1971) iteration: x ← (ρ I − A)⁻¹ x with the upper bound ρ.
-
-    It converges quadratically, and small entries are as exact as large ones.
-    """
-    vector = np.ones(matrix.shape[0])
-    for _ in range(_STEPS):
-        ratio = (matrix @ vector) / vector
-        if ratio.max() - ratio.min() <= _TINY * ratio.max():
-            break
-        try:
-            after = np.linalg.solve(ratio.max() * np.eye(vector.size) - matrix, vector)
-        except np.linalg.LinAlgError:
-            break
-        if not (after > 0.0).all():
-            break
-        vector = after / after.max()
-    return vector
-
-
-def _powers(matrix: csr_array) -> Floats:
-    """Return the positive eigenvector by powers of A + c I: on a cycle several eigenvalues of A are equally large."""
-    shift = float(np.median(np.asarray(matrix.sum(axis=1)))) / 2.0
-    vector = np.ones(matrix.shape[0])
-    for _ in range(_POWERS):
-        image = matrix @ vector
-        ratio = image / vector
-        if ratio.max() - ratio.min() <= _GOOD * ratio.max():
-            break
-        vector = image + shift * vector
-        vector = vector / vector.max()
-    return vector

@@ -12,7 +12,7 @@ from contagion.clearing.clearing_vector import EXACT
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.obligations import TIE, Obligations, gap, least, obligations
 from contagion.clearing.problems import choice
-from contagion.clearing.results import OnFailure, checked, failure_choice
+from contagion.clearing.results import Column, OnFailure, checked, failure_choice
 from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
@@ -43,20 +43,9 @@ class Margins(HandsOutCopies):
     rounds: int
     residual: float
 
-    @property
-    def payments(self) -> pd.Series[float]:
-        """Payments, USD by node."""
-        return self.frame["payments"]
-
-    @property
-    def shortfall(self) -> pd.Series[float]:
-        """Liquidity that is missing to pay in full, USD by node."""
-        return self.frame["shortfall"]
-
-    @property
-    def activation_round(self) -> pd.Series[int]:
-        """Round in which a node comes to pay in full, from 1; 0 for those that never do."""
-        return self.frame["activation_round"]
+    payments = Column("Payments, USD by node.")
+    shortfall = Column("Liquidity that is missing to pay in full, USD by node.")
+    activation_round = Column("Round in which a node comes to pay in full, from 1; 0 for those that never do.")
 
 
 def variation_margin(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.clearing.problems import positive
-from contagion.errors import InputError
+from contagion.clearing.results import Column
 from contagion.frozen import HandsOutCopies
 
 if TYPE_CHECKING:
@@ -49,20 +49,9 @@ class VulnerableBanks(HandsOutCopies):
     rounds: int = 1
     residual: float = 0.0
 
-    @property
-    def systemicness(self) -> pd.Series[float]:
-        """What each bank's sales cost all banks, as a share of the equity of all."""
-        return self.frame["systemicness"]
-
-    @property
-    def indirect_vulnerability(self) -> pd.Series[float]:
-        """What all banks' sales cost each bank, as a share of its equity."""
-        return self.frame["indirect_vulnerability"]
-
-    @property
-    def direct_vulnerability(self) -> pd.Series[float]:
-        """What the shock costs each bank, as a share of its equity."""
-        return self.frame["direct_vulnerability"]
+    systemicness = Column("What each bank's sales cost all banks, as a share of the equity of all.")
+    indirect_vulnerability = Column("What all banks' sales cost each bank, as a share of its equity.")
+    direct_vulnerability = Column("What the shock costs each bank, as a share of its equity.")
 
 
 class _Portfolios(NamedTuple):
@@ -138,7 +127,7 @@ def vulnerable_banks(
         "vulnerable_banks",
         {"holdings": Matrix(holdings, rows="node", columns="asset")},
         {
-            "equity": Vector(equity),
+            "equity": Vector(equity, zero="leverage is infinite, leave them out"),
             "shock": Vector(shock, axis="asset", highest=1.0, default=0.0),
             "price_impact": Vector(price_impact, axis="asset"),
         },
@@ -147,18 +136,10 @@ def vulnerable_banks(
     matrix, values = table.matrices["holdings"], table.vectors
     total = np.asarray(matrix.sum(axis=1), dtype=np.float64).reshape(-1)
     labels = table.labels["node"].rename("node"), table.labels["asset"].rename("asset")
-    _solvent(values["equity"], labels[0])
     leverage = np.maximum(total - values["equity"], 0.0) / values["equity"]
     leverage = leverage if leverage_cap is None else np.minimum(leverage, leverage_cap)
     given = _Portfolios(matrix, total, values["equity"], leverage, values["shock"], values["price_impact"])
     return _result(given, labels, cap_sales=cap_sales)
-
-
-def _solvent(equity: Floats, labels: pd.Index[Any]) -> None:
-    broke = labels[equity == 0.0]
-    if len(broke):
-        names = ", ".join(map(repr, broke[:5])) + (f" and {len(broke) - 5} more" if len(broke) > 5 else "")
-        raise InputError(f"equity of {names} is zero, and leverage infinite; leave them out", "vulnerable_banks")
 
 
 def _result(given: _Portfolios, labels: tuple[pd.Index[Any], pd.Index[Any]], *, cap_sales: bool) -> VulnerableBanks:

@@ -28,16 +28,13 @@ def distance(old: State, new: State, moved: float) -> float:
     """
     if not np.isfinite(new.average).all():
         return math.nan
-    moves = [moved]
-    for before, after in (
-        (old.log_drop, new.log_drop),
-        (old.withdrawn, new.withdrawn),
-        (old.haircut, new.haircut),
-    ):
-        changed = before != after  # two infinite drops are equal, though their difference is not a number
-        if changed.any():
-            moves.append(float(np.abs(after[changed] - before[changed]).max()))
-    return float(np.max(moves))
+    changed = old.log_drop != new.log_drop  # two infinite drops are equal, though their difference is not a number
+    moves = (
+        new.log_drop[changed] - old.log_drop[changed],
+        new.withdrawn - old.withdrawn,
+        new.haircut - old.haircut,
+    )
+    return float(np.max([moved, *(np.abs(move).max(initial=0.0) for move in moves)]))
 
 
 def local_rate(steps: Sequence[float]) -> float:

@@ -143,10 +143,14 @@ def clear(
 
     Pegs follow ``old_log_drop`` (m,), or this round's own drops, resolved along the chain, if it is None.
     """
+    if not markets.price.size:
+        return Clearing(*[np.zeros(0)] * 7)
     depth = depth_left(markets, quotes, withdrawn)
     x = pressure(markets, depth, sold)
     drop = channels.impact(markets.kind, x, -np.log(markets.floor))
-    reference = markets.shock + np.where(markets.issuer >= 0, channels.log_drop(haircut)[markets.issuer], 0.0)
+    issued = np.flatnonzero(markets.issuer >= 0)
+    reference = markets.shock.copy()
+    reference[issued] += channels.log_drop(haircut[markets.issuer[issued]])
     pegged = markets.pegged_to >= 0
     if old_log_drop is not None:
         reference[pegged] += old_log_drop[markets.pegged_to[pegged]]

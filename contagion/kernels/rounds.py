@@ -12,7 +12,7 @@ from contagion import channels
 from contagion.kernels import chunks
 from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
 from contagion.kernels.convergence import distance, settled
-from contagion.kernels.credit import Losses, losses
+from contagion.kernels.credit import Losses, borne, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
 from contagion.kernels.markets import Clearing, clear, prices
 from contagion.kernels.reaction import Firsts, Immune, Pass, Ratchet, Reaction, State
@@ -57,6 +57,8 @@ class Rounds(NamedTuple):
     liquidated_round: Ints  # (a,) first round with a sale, 0 if none
     cause: Codes  # (a,) rule behind the first sale, 0 if none
     converged: bool
+    looks: int = 0  # how many of the records are looks ahead and certificates; see `contagion.kernels.ahead`
+    bound: float = math.nan  # largest distance of a log drop or haircut from the fixed point, where one was certified
 
 
 def start(inputs: Inputs) -> State:
@@ -111,7 +113,7 @@ def step(
 ) -> tuple[State, Decision, Losses, Clearing]:
     """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
     reaction, made, lost = _react(inputs, state, opening_equity, immune)
-    new, cleared = _respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
+    new, cleared = respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
     return new, made, lost, cleared
 
 
@@ -143,7 +145,7 @@ def _react(
     return reaction, made, lost
 
 
-def _respond(
+def respond(
     inputs: Inputs,
     state: State,
     made: Reaction,
@@ -161,23 +163,47 @@ def _respond(
 
 
 class SparsePass:
-    """All accounts by sparse products, which small systems do not have to wait for."""
+    """All accounts by sparse products, which small systems do not have to wait for.
+
+    Accounts feel prices and the haircuts of those they have claims on, and nothing else: while these stand still, so do
+    they, and a round is one of nodes alone.
+    """
 
     def __init__(self, inputs: Inputs, immune: Immune | None, ratchet: Ratchet) -> None:
         self._inputs, self._immune, self._ratchet = inputs, immune, ratchet
         self._opening_equity = opening_lines(inputs).equity
         self._sales = Sales(inputs, None if immune is None else immune.accounts, rising=ratchet is np.maximum)
+        self._debtors = np.unique(inputs.accounts.claims.indices)
+        self._last: tuple[State, Reaction, Losses] | None = None
         self.opening = self._opening_equity[inputs.quotes.account]
         self.firsts = Firsts.of(inputs.accounts.platform.size)
 
     def __call__(self, number: int, state: State) -> Reaction:
         """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
-        reaction, made, _ = _react(self._inputs, state, self._opening_equity, self._immune, self._ratchet, self._sales)
+        if self._last is not None and self._stands_still(state):
+            _, before, lost = self._last
+            haircut = borne(self._inputs.nodes, lost.deficits, lost.owned, state.haircut)[2]
+            return before._replace(haircut=haircut, moved=0.0, evaluated_count=0)
+        reaction, made, lost = _react(
+            self._inputs, state, self._opening_equity, self._immune, self._ratchet, self._sales
+        )
         firsts = self.firsts
         firsts.called[made.called & (firsts.called == 0)] = number
         first = (reaction.liquidated > 0.0) & (firsts.liquidated == 0)
         firsts.liquidated[first], firsts.cause[first] = number, made.cause[first]
+        self._last = state, reaction, lost
         return reaction
+
+    def _stands_still(self, state: State) -> bool:
+        """Return whether accounts see what they last saw, and have done what they then did."""
+        assert self._last is not None
+        old, reaction, _ = self._last
+        return (
+            state.liquidated is reaction.liquidated
+            and np.array_equal(state.log_drop, old.log_drop)
+            and np.array_equal(state.average, old.average)
+            and np.array_equal(state.haircut[self._debtors], old.haircut[self._debtors])
+        )
 
 
 def iterate(
@@ -206,9 +232,9 @@ def iterate(
     with np.errstate(over="ignore", invalid="ignore"):  # a price beyond all numbers ends the rounds; see `distance`
         while not converged and len(records) < max_rounds and not (steps and math.isnan(steps[-1])):
             made = react(len(records) + 1, state)
-            new, cleared = _respond(inputs, state, made, react.opening, immune, ratchet)
+            new, cleared = respond(inputs, state, made, react.opening, immune, ratchet)
             steps.append(distance(state, new, made.moved))
-            records.append(_record(inputs, new, made, cleared, steps[-1]))
+            records.append(record_of(inputs, new, made, cleared, steps[-1]))
             state = new
             consistent = begin is None or len(records) > 1  # a given state's average price may belong to other sales
             converged = consistent and settled(steps, tol)
@@ -238,7 +264,7 @@ def account_pass(
     return compiled.CompiledPass(inputs, state, immune, prepared or compiled.prepare(inputs, screened=False), ratchet)
 
 
-def _record(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
+def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
     return Record(
         step=moved,
         evaluated_count=made.evaluated_count,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from contagion.arrays import Labels
-from contagion.arrays.accounts import nodes_of
+from contagion.arrays.accounts import losses_of
 from contagion.arrays.encode import Names, in_order
 from contagion.arrays.markets import markets_of
 from contagion.frames import Parts
@@ -88,7 +88,5 @@ def under(system: System, labels: Labels, inputs: Inputs, scenario: Scenario) ->
     """Return the arrays of a system under another scenario with the same overrides: only markets and nodes differ."""
     names = Names(labels.nodes, labels.assets, labels.markets, labels.accounts)
     markets, _ = in_order(system.markets, "market")
-    nodes, _ = in_order(system.nodes, "node")
-    return inputs._replace(
-        markets=markets_of(system, markets, scenario, names), nodes=nodes_of(system, nodes, scenario, names)
-    )
+    nodes = inputs.nodes._replace(loss=losses_of(scenario, names))
+    return inputs._replace(markets=markets_of(system, markets, scenario, names), nodes=nodes)

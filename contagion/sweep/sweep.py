@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from contagion import cluster
 from contagion.arrays import lower
 from contagion.errors import InputError, instance, refuse, whole
 from contagion.override import Override
@@ -26,6 +27,9 @@ from contagion.system import System
 from contagion.validate import applied
 from contagion.validate.scenarios import check_scenario
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 __all__ = ["checked_system", "sweep"]
 
 _SHOWN = 5
@@ -38,6 +42,7 @@ def sweep(
     out: str | Path | None = None,
     workers: int | None = None,
     progress: bool = False,
+    engine: Client | None = None,
 ) -> pd.DataFrame:
     """Return the measures of many scenarios of one system, one row each.
 
@@ -64,6 +69,9 @@ def sweep(
         there are processors in large systems, one in others. The numbers are the same for any.
     progress : bool
         Whether to show progress on stderr.
+    engine : distributed.Client, optional
+        Dask workers that solve the scenarios instead, on this machine or on others, with the extra
+        ``contagion[distributed]``. What is prepared goes to each once. Work of one that dies is done by the others.
 
     Returns
     -------
@@ -77,12 +85,15 @@ def sweep(
     Raises
     ------
     InputError
-        If system, scenarios, measures or another argument are not valid (the message lists every problem), or ``out``
-        holds another sweep.
+        If system, scenarios, measures or another argument are not valid (the message lists every problem), ``out``
+        holds another sweep, or workers of the engine run another version.
+    WorkersLost
+        If no worker of the engine is left and none comes; what ``out`` holds is kept.
 
     Notes
     -----
-    Cuts between tasks depend on system and scenarios alone, so the table has the same bits for any number of workers.
+    Cuts between tasks depend on system and scenarios alone, so the table has the same bits for any number of workers
+    (on machines of one kind: another kind of processor may round exponentials and logarithms otherwise).
     In systems that keep their order (long-only; ``docs/decisions/0008``) scenarios along the last axis of a grid set
     out from the solution of the one before if nothing is milder; rounds then count from there.
 
@@ -98,7 +109,7 @@ def sweep(
     1                 0.0         0.0
     2                 0.0     18647.0
     """
-    plan, jobs, chosen = _checked(system, scenarios, measures, out, workers)
+    plan, jobs, chosen = _checked(system, scenarios, measures, out, workers, engine)
     first = Engine.of(jobs[0].system, chosen, len(plan))
     store = None
     if out is not None:
@@ -110,11 +121,11 @@ def sweep(
     number = 0
     with tqdm(total=len(plan), desc="scenarios", unit="", disable=not progress) as bar:
         for job in jobs:
-            engine = first if job is jobs[0] else Engine.of(job.system, chosen, len(job.scenarios))
-            line = plan.line if engine.keeps_order else 1
-            tasks = cut(job.scenarios, engine.positions, line, number)
+            made = first if job is jobs[0] else Engine.of(job.system, chosen, len(job.scenarios))
+            line = plan.line if made.keeps_order else 1
+            tasks = cut(job.scenarios, made.positions, line, number)
             number += len(tasks)
-            rows |= _run(engine, plan, tasks, store, _Side(workers, bar))
+            rows |= _run(made, plan, tasks, store, _Side(workers, engine, bar))
     frame = _table(plan, chosen, [rows[each] for each in range(len(plan))])
     if store is not None:
         store.finish(frame)
@@ -140,7 +151,16 @@ class _Side(NamedTuple):
     """How tasks are run, and where they are counted."""
 
     workers: int | None
+    client: Client | None
     bar: tqdm  # type: ignore[type-arg]
+
+    def solved(self, engine: Engine, plan: Plan, tasks: list[Task]) -> Iterator[tuple[Task, list[Row]]]:
+        """Return tasks and their rows as they are done."""
+        if self.client is None or not tasks:
+            return solved(engine, plan, tasks, self.workers)
+        from contagion.sweep import over_cluster  # loads Dask
+
+        return over_cluster.solved(engine, plan, tasks, self.client)
 
 
 def _run(engine: Engine, plan: Plan, tasks: list[Task], store: Store | None, side: _Side) -> dict[int, Row]:
@@ -148,7 +168,7 @@ def _run(engine: Engine, plan: Plan, tasks: list[Task], store: Store | None, sid
     rows = {} if store is None else store.done(tasks)
     side.bar.update(len(rows))
     left = [task for task in tasks if task.scenarios[0] not in rows]
-    with closing(solved(engine, plan, left, side.workers)) as made:  # type: ignore[type-var]  # generators close
+    with closing(side.solved(engine, plan, left)) as made:  # type: ignore[type-var]  # generators close
         for task, found in made:
             if store is not None:
                 store.write(task, found)
@@ -171,12 +191,15 @@ def _table(plan: Plan, measures: tuple[str, ...], rows: list[Row]) -> pd.DataFra
 
 
 def _checked(
-    system: object, scenarios: object, measures: object, out: object, workers: object
+    system: object, scenarios: object, measures: object, out: object, workers: object, engine: object
 ) -> tuple[Plan, list[_Job], tuple[str, ...]]:
     """Return the plan, its jobs and the measures; raise what is wrong with any of them, all together."""
     problems = instance("system", system, System, "a System (read_system reads one from a folder)")
     plan, wrong = listed(scenarios)
     problems += wrong + check_out(out) + ([] if workers is None else whole("workers", workers, 1))
+    problems += cluster.check_engine(engine)
+    if workers is not None and engine is not None:
+        problems.append("workers and engine are both given; give one of them (an engine has its own workers)")
     jobs: list[_Job] = []
     if isinstance(system, System):
         problems += check_measures(measures, system)

@@ -60,13 +60,13 @@ def check_references(system: System) -> list[str]:
 def check_creditors(system: System) -> list[str]:
     """Return creditors that are the name of a node and of an account, so that it is open whose claim it is."""
     table = Table.of(system, "claims")
-    creditors = table.frame["creditor"]
+    creditors, accounts = table.frame["creditor"], system.accounts["account"]
     if creditors.empty:
         return []
-    no_node, no_account = (
-        _unlisted(names, [creditors])[0] for names in (system.nodes["node"], system.accounts["account"])
-    )
-    bad = ~no_node & ~no_account & table.filled("creditor")
+    both = accounts[~_unlisted(system.nodes["node"], [accounts])[0]]
+    if both.empty:
+        return []
+    bad = ~_unlisted(both, [creditors])[0] & table.filled("creditor")
     return table.report(bad, "creditor", "is a node and an account", "rename one of the two")
 
 
@@ -80,10 +80,15 @@ def _unknown(system: System) -> Iterator[tuple[Table, str, Bools]]:
             for column in schema.columns(name).values()
             if listing in column.references and len(frame)
         ]
+        cells = [getattr(system, table)[column] for table, column in users]
+        left = [
+            unknown.setdefault(user, np.ones(len(each), dtype=np.bool_))
+            for user, each in zip(users, cells, strict=True)
+        ]
         names = getattr(system, listing)[key]
-        found = _unlisted(names, [getattr(system, table)[column] for table, column in users])
-        for user, rows in zip(users, found, strict=True):
-            unknown[user] = unknown[user] & rows if user in unknown else rows
+        found = _unlisted(names, [each[rows] for each, rows in zip(cells, left, strict=True)])
+        for rows, absent in zip(left, found, strict=True):
+            rows[rows] = absent
     for (name, column), rows in unknown.items():
         table = Table.of(system, name)
         yield table, column, rows & table.filled(column)
@@ -100,8 +105,8 @@ def _repeated_pairs(first: pd.Series[str], second: pd.Series[str]) -> Bools:
 
 def _unlisted(names: pd.Series[str], columns: list[pd.Series[str]]) -> list[Bools]:
     """Return for every column the rows that hold none of the names; all strings are hashed once, together."""
-    if not columns:
-        return []
+    if not any(map(len, columns)):
+        return [np.zeros(0, dtype=np.bool_) for _ in columns]
     codes: NDArray[np.int64] = pd.factorize(pd.concat([names, *columns], ignore_index=True))[0]
     bounds = np.cumsum([len(names), *(len(column) for column in columns)])
     listed = codes[: len(names)].max(initial=-1)

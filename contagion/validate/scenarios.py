@@ -38,11 +38,15 @@ def _is_amount(value: float) -> bool:
 
 
 def _check_names(part: str, entries: Mapping[str, float], what: str, *lists: pd.Series[str]) -> list[str]:
-    known = pd.concat([names.drop_duplicates() for names in lists])
-    keys = pd.Series(list(entries), dtype="str")
-    unknown = keys[~keys.isin(known)].tolist()
-    named = ", ".join(f"{name!r}{suggestion(name, known)}" for name in unknown[:SHOWN])
-    return [f"scenario: {part} of {named}{_more(unknown)}: not {what}; mend the name, or drop it"] if unknown else []
+    known: set[str] = set()
+    for names in lists if entries else ():
+        known.update(names[names.isin(list(entries))])  # the few are hashed and the many looked at, not the reverse
+    unknown = [name for name in entries if name not in known]
+    if not unknown:
+        return []
+    listed = pd.concat([names.drop_duplicates() for names in lists])
+    named = ", ".join(f"{name!r}{suggestion(name, listed)}" for name in unknown[:SHOWN])
+    return [f"scenario: {part} of {named}{_more(unknown)}: not {what}; mend the name, or drop it"]
 
 
 def _check_values(part: str, entries: Mapping[str, float], fits: Callable[[float], bool], what: str) -> list[str]:

@@ -1,0 +1,139 @@
+"""What a client must be, whether its workers are fit, and what has come back from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from contagion.errors import InputError, WorkersLost
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["check_engine", "finished", "outcome", "ready", "threads"]
+
+PATIENCE = 60.0
+"""Seconds without a single worker after which work is given up: a node of a cluster takes that long to come back."""
+
+_LOOK = 1.0
+"""Seconds after which it is asked whether anybody is still at work."""
+
+_SAME = ("contagion", "numpy", "scipy", "numba", "pandas")
+"""Packages of which another version may give other bits, or cannot read what it is sent."""
+
+
+def check_engine(engine: object) -> list[str]:
+    """Return what is wrong with the engine of a call; nothing is wrong with None, which is this process.
+
+    Examples
+    --------
+    >>> check_engine("tcp://10.0.0.1:8786")
+    ["engine is 'tcp://10.0.0.1:8786'; give a distributed.Client, or None to work on this machine"]
+    """
+    if engine is None:
+        return []
+    if find_spec("distributed") is None:
+        return ['engine: other machines need an extra; install it: pip install "contagion[distributed]"']
+    from distributed import Client
+
+    if not isinstance(engine, Client):
+        return [f"engine is {engine!r}; give a distributed.Client, or None to work on this machine"]
+    if engine.asynchronous:
+        return ["engine is an asynchronous client; give one made with asynchronous=False"]
+    if engine.status != "running":
+        return [f"engine is a client that is {engine.status}; give one that is connected"]
+    return []
+
+
+def ready(client: Client) -> None:
+    """Wait for a worker, and raise unless all that there are run the same code.
+
+    Raises
+    ------
+    WorkersLost
+        If none comes.
+    InputError
+        If a worker lacks a package or has another version of it.
+    """
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise WorkersLost(_NOBODY.format(f"{PATIENCE:g}")) from error
+    problems = []
+    for package in _SAME:
+        here = version(package)
+        # a function of the standard library, which workers have even where they lack all else
+        there = client.run(version, package, on_error="return")
+        other = {worker: found for worker, found in sorted(there.items()) if found != here}
+        if other:
+            worker, found = next(iter(other.items()))
+            has = "does not have it" if isinstance(found, PackageNotFoundError) else f"has {found}"
+            more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+            problems.append(
+                f"engine: {package} is {here} here, but worker {worker}{more} {has}; install the same versions on all"
+            )
+    if problems:
+        raise InputError(problems, "engine")
+
+
+_NOBODY = (
+    "no worker for {} seconds; start some (a LocalCluster, or `dask worker ADDRESS` on each machine) and call again: "
+    "what has been written to a file is kept"
+)
+
+
+def threads(client: Client) -> int:
+    """Return how many tasks may be at work side by side."""
+    return sum(client.nthreads().values())
+
+
+def finished(client: Client, futures: Collection[Future[Any]]) -> list[Future[Any]]:
+    """Return those futures that have come to an end, lost ones included, as soon as there is one.
+
+    Raises
+    ------
+    WorkersLost
+        If there is no worker left and none comes.
+    """
+    from distributed import CancelledError, wait
+
+    alone_since = None
+    while True:
+        try:
+            wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            if client.nthreads():
+                alone_since = None
+                continue
+            alone_since = alone_since or time.monotonic()
+            if time.monotonic() - alone_since > PATIENCE:
+                raise WorkersLost(_NOBODY.format(f"{PATIENCE:g}")) from None
+        except CancelledError:
+            pass  # seen by their status
+        done = [future for future in futures if future.status != "pending"]
+        if done:
+            return done
+
+
+def outcome(future: Future[Any]) -> Any:
+    """Return what a finished task made, None if it was lost, and raise what it raised.
+
+    Raises
+    ------
+    WorkersLost
+        If every worker that was given the task died.
+    """
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        return future.result()
+    except CancelledError:
+        return None
+    except KilledWorker as error:
+        raise WorkersLost(
+            f"{error.allowed_failures + 1} workers died, one after the other, at the same work; most often they have "
+            "run out of memory: give them more, or use more workers"
+        ) from error
