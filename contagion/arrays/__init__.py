@@ -10,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from contagion.arrays.accounts import accounts_of, claims_of, nodes_of
-from contagion.arrays.encode import Labels, Names, by_shape, in_order
+from contagion.arrays.encode import Labels, Names, by_shape, in_order, release
 from contagion.arrays.markets import markets_of, quotes_of
 from contagion.arrays.positions import positions_of
 from contagion.kernels import Inputs
@@ -42,4 +42,5 @@ def lower(system: System, scenario: Scenario) -> tuple[Inputs, Labels]:
         quotes=quotes,
         nodes=nodes_of(claims, nodes, scenario, names),
     )
+    release()
     return inputs, Labels(*names, columns, quote_rows, account_rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from contagion.kernels.inputs import Bools, Codes, Floats, Ints
 from contagion.system import System
@@ -92,12 +94,25 @@ def matrix(values: Floats, rows: Ints, columns: Ints, shape: tuple[int, int]) ->
     """Return a sparse matrix whose entries stand in canonical order: by row, then column, then value."""
     from scipy import sparse  # loaded where it is used: it would double the import time of the package
 
-    built: sparse.csr_array = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
+    built: sparse.csr_array = sparse.coo_array((values, (narrow(rows), narrow(columns))), shape=shape).tocsr()
     if built.nnz < values.size:  # entries that were added need an order of their own
         order = by_cell_and_value(rows * shape[1] + columns, values)
         built = sparse.coo_array((values[order], (rows[order], columns[order])), shape=shape).tocsr()
     built.sum_duplicates()
     return built
+
+
+def narrow(numbers: Ints) -> NDArray[Any]:
+    """Return numbers of rows in 32 bits, if they are as small; the largest tables of a solve are made of them."""
+    return (
+        numbers.astype(np.int32) if numbers.size and -(1 << 31) < numbers.min() <= numbers.max() < 1 << 31 else numbers
+    )
+
+
+def release() -> None:
+    """Hand memory that columns of text no longer need back to the machine, for arrays cannot use it."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
 
 
 def by_cell_and_value(cell: Ints, values: Floats) -> Ints:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from contagion.arrays.encode import Names, choice, code, floats, matrix
+from contagion.arrays.encode import Names, choice, code, floats, matrix, narrow
 from contagion.kernels import Positions
 from contagion.kernels import inputs as codes
 from contagion.kernels.inputs import Floats, Ints, sum_by
@@ -29,9 +29,10 @@ def positions_of(
     quantity = floats(table["quantity"])
     side = choice(table["side"], ("collateral", "debt", "perp"))
     side[(side == 2) & (quantity < 0.0)] = codes.SHORT
-    platform = code(accounts["platform"], names.nodes)[account]
+    platform = narrow(code(accounts["platform"], names.nodes))[account]
     modes, mode_words = pd.factorize(accounts["mode"], sort=True)
-    keys = pd.DataFrame({"platform": platform, "mode": modes[account], "asset": asset, "side": side})
+    keys = pd.DataFrame({"platform": platform, "mode": narrow(modes)[account], "asset": narrow(asset)})
+    keys["side"] = side
     keys["weight"], keys["maintenance"] = floats(table["weight"]), floats(table["maintenance"])
     column, terms = _distinct(keys)
     terms = _with_terms(terms, system.terms, mode_words, names)

@@ -101,7 +101,7 @@ def _shares(t: Terminal, need: Floats, layered: Bools, found: Actions) -> None:
     value, over = held_back("lam", t.lam, asked.max(axis=0))
     found.sources.append(over)
     parts = value * shares_of_maximum(asked, layered)
-    equity = t.parts.outcome.opening.equity
+    equity = t.parts.outcome.opening_equity
     for rule, kind in KINDS.items():
         part = parts[rule - 1]
         rows = np.flatnonzero(part)
@@ -136,7 +136,7 @@ def _funding(t: Terminal, need: Floats, value: Floats, layered: Bools) -> Block:
 def _quotes(t: Terminal, layered: Bools, found: Actions) -> None:
     """Add the rows of withdrawn quotes: by the liquidation of the market maker, or by its equity."""
     quotes, size = t.parts.inputs.quotes, t.eta.size
-    opening, terminal = t.parts.outcome.opening.equity[quotes.account], t.parts.outcome.terminal.equity[quotes.account]
+    opening, terminal = t.parts.outcome.opening_equity[quotes.account], t.parts.outcome.terminal.equity[quotes.account]
     sick = (opening <= 0.0) & (t.eta > 0.0)
     found.sources.append(Source("opening", "eta", np.where(sick, t.eta, 0.0)))
     by_equity = channels.withdrawal(terminal, opening, quotes.full_at, quotes.withdrawn_at)

@@ -87,7 +87,7 @@ def provenance(solution: Solution, progress: bool = False) -> pd.DataFrame:
 
 def _through_rounds(solution: Solution, names: list[str], progress: bool) -> dict[str, Made]:
     """Return what sources contributed to λ, η, θ and prices, after the last round."""
-    parts, opening = solution.parts, solution.parts.outcome.opening.equity
+    parts, opening = solution.parts, solution.parts.outcome.opening_equity
     state = start(parts.inputs)
     sizes = {"lam": state.liquidated.size, "eta": state.withdrawn.size, "theta": state.haircut.size}
     made = {kind: np.zeros((size, len(names))) for kind, size in sizes.items()}

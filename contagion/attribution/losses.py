@@ -45,7 +45,7 @@ def fallen(t: Terminal) -> Fallen:
     proceeds = holdings.placed(holdings.scaled(proceeds, t.lam[sold]), sold, t.lam.size)
     claims = holdings.scaled(accounts.claims, columns=t.theta)
     total = closing + sum(holdings.sums(part, 1) for part in (mark, proceeds, claims))
-    opening = t.parts.outcome.opening.equity
+    opening = t.parts.outcome.opening_equity
     short = channels.deficit(t.parts.outcome.terminal.proceeds + t.parts.outcome.decision.received, t.lam)
     loss = np.minimum(np.maximum(total, 0.0), np.maximum(0.0, opening + t.moved))
     return Fallen(mark, proceeds, claims, closing, total, np.maximum(0.0, -opening), loss, short)

@@ -75,7 +75,7 @@ def terminal(parts: Parts, scenario: Scenario) -> Terminal:
     paid = -np.log(clearing.discount)
     paid = np.where(clearing.pressure >= 0.0, np.maximum(paid, 0.0), np.minimum(paid, 0.0))  # a clip of rounding
     requests = np.zeros((4, inputs.accounts.platform.size))
-    made = decide(inputs.accounts, outcome.terminal, outcome.opening.equity, requests)
+    made = decide(inputs.accounts, outcome.terminal, outcome.opening_equity, requests)
     listed = parts.system.markets.set_index("market")[["venue", "asset"]].reindex(parts.labels.markets)
     price = inputs.markets.price
     return Terminal(

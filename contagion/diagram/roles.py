@@ -231,7 +231,7 @@ def _groups(found: Attribution, base: Entities, first: _First) -> pd.DataFrame:
     leader[member[::-1]] = np.arange(member.size)[::-1]
     quotes, decision = parts.inputs.quotes, parts.outcome.decision
     quoting = member[quotes.account]
-    equity = np.maximum(parts.outcome.opening.equity + decision.received - decision.given, 0.0)
+    equity = np.maximum(parts.outcome.opening_equity + decision.received - decision.given, 0.0)
     platform = parts.inputs.accounts.platform[leader]
     domain = parts.system.nodes.set_index("node")["domain"].reindex(parts.labels.nodes)
     return pd.DataFrame(

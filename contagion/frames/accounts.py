@@ -105,7 +105,7 @@ def knife_edge(parts: Parts) -> pd.DataFrame:
     for trigger, (weighted, level) in levels.items():
         margin = surplus(given.margin_rule, weighted, at.debt, at.maintenance, level)
         found.append(_close(parts, trigger, margin, np.abs(weighted) + at.debt + at.maintenance))
-    margin = at.equity - given.stop_loss * parts.outcome.opening.equity
+    margin = at.equity - given.stop_loss * parts.outcome.opening_equity
     found.append(_close(parts, "stop_loss", margin, np.abs(at.equity)))
     return pd.concat(found, ignore_index=True)
 

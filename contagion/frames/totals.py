@@ -34,7 +34,7 @@ def totals(parts: Parts, liquidated: pd.DataFrame) -> dict[str, float]:
         "account_loss": account_loss,
         "buffer_loss": buffer_loss,
         "outside_loss": float(outside.sum()),
-        "gains": float(np.maximum(0.0, lost.outcome - parts.outcome.opening.equity).sum()),
+        "gains": float(np.maximum(0.0, lost.outcome - parts.outcome.opening_equity).sum()),
         "hidden": float(uncovered[parts.run.state.liquidated < 1.0].sum()),
         "hidden_bad_debt": float(hidden_bad_debt(parts).sum()),
         "liquidated": float(liquidated["usd"].sum()),
@@ -91,5 +91,5 @@ def stock_flow(parts: Parts) -> dict[str, float]:
         "liquidation_cost": float(-(positions.cost * closed * executed).sum()),
         "claims": float(-(parts.inputs.accounts.claims.sum(axis=0) * haircut).sum()),
     }
-    change = float((parts.outcome.losses.outcome - parts.outcome.opening.equity).sum())
+    change = float((parts.outcome.losses.outcome - parts.outcome.opening_equity).sum())
     return {"equity_change": change, **entries, "residual": change - sum(entries.values())}

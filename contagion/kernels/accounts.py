@@ -61,17 +61,25 @@ def lines(positions: Positions, accounts: Accounts, price: Floats, average: Floa
 
     Each line is one sparse product of the holdings with a value per unit and term column, so all of them cost one pass.
     """
-    sums = row_sums(positions.quantity, unit_values(positions, price, average))
+    at = Lines(*row_sums(positions.quantity, unit_values(positions, price, average)).T)
     cash, owed = accounts.cash, accounts.claims @ recovery
+    weighted, debt, _, equity, proceeds, gross = at
+    weighted -= accounts.entry  # in place, for these are the largest arrays of a solve
+    weighted += np.maximum(cash, 0.0)
+    debt += np.maximum(-cash, 0.0)
+    gross += np.maximum(cash, 0.0)
+    gross += owed
     paid = cash - accounts.entry + owed
-    return Lines(
-        weighted=sums[:, 0] - accounts.entry + np.maximum(cash, 0.0),
-        debt=sums[:, 1] + np.maximum(-cash, 0.0),
-        maintenance=sums[:, 2],
-        equity=sums[:, 3] + paid,
-        proceeds=sums[:, 4] + paid,
-        gross=sums[:, 5] + np.maximum(cash, 0.0) + owed,
-    )
+    equity += paid
+    proceeds += paid
+    return at
+
+
+def equity(positions: Positions, accounts: Accounts, price: Floats, recovery: Floats) -> Floats:
+    """Return the equity (a,) of every account, marked at prices (m,); see `lines`."""
+    marked = row_sums(positions.quantity, unit_values(positions, price, price)[:, 3:4])[:, 0]
+    marked += accounts.cash - accounts.entry + accounts.claims @ recovery
+    return marked
 
 
 def unit_values(positions: Positions, price: Floats, average: Floats) -> Floats:

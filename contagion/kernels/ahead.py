@@ -10,7 +10,7 @@ where the last states extrapolate to (Anderson 1965), or, if that leads nowhere,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +18,11 @@ from contagion.kernels import chunks
 from contagion.kernels.convergence import ACCURACY, distance, local_rate, settled
 from contagion.kernels.envelope import certain, lower_bound
 from contagion.kernels.inputs import Floats, Inputs
-from contagion.kernels.order import keeps_order
 from contagion.kernels.markets import prices
+from contagion.kernels.order import keeps_order
 from contagion.kernels.path import Along, Path, accounts_along
 from contagion.kernels.reaction import Immune, Reaction, State
-from contagion.kernels.rounds import Record, Rounds, account_pass, opening_lines, record_of, respond, start
+from contagion.kernels.rounds import Record, Rounds, account_pass, opening_equity, record_of, respond, start
 
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
@@ -81,7 +81,7 @@ class _Search:
         self._state = start(inputs) if begin is None else begin
         self._warm = begin is not None
         self._pass = account_pass(inputs, self._state, immune, prepared, np.maximum)
-        self._opening = opening_lines(inputs).equity if prepared is None else prepared.opening
+        self._opening = opening_equity(inputs) if prepared is None else prepared.opening
         self.records: list[Record] = []
         self._steps: list[float] = []  # of the ordinary rounds since the last look
         self._past: list[tuple[Floats, Floats]] = []  # points, and where the map takes them

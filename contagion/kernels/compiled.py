@@ -14,7 +14,7 @@ from contagion.kernels.credit import borne
 from contagion.kernels.fused_lines import DONE
 from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
 from contagion.kernels.markets import prices
-from contagion.kernels.packed import IMMUNE, LINKED, OWNED, WATCHED, Packed, pack, spare, unit_surplus
+from contagion.kernels.packed import IMMUNE, OWNED, WATCHED, Packed, pack, spare, unit_surplus
 from contagion.kernels.reaction import Firsts, Immune, Ratchet, Reaction, State
 from contagion.kernels.screen import Screen, build, moves
 from contagion.kernels.threads import over_chunks
@@ -24,6 +24,9 @@ _MOST = 0.6
 
 _STALE = 0.02
 """Share of a list that has to be done before it is drawn up anew."""
+
+
+_ROUNDING = 1e-13
 
 
 class Prepared(NamedTuple):
@@ -65,27 +68,41 @@ class _Active:
         if self._screen is not None:
             self._active = liquidated > 0.0
             self._reached = self._screen.start[:-1].copy()
+            self._relative, self._next = np.ones(1), -np.inf
             self._list(0)
 
     def look(self, inputs: Inputs, price: Floats, surplus: Floats, done: int) -> None:
         """Find who can have changed at these prices; of ``done`` accounts nothing is left to know."""
         if self._screen is not None and (
-            self._reach(self._screen, moves(self._screen, inputs, price))
-            or done - self._done > _STALE * max(1, self.count)
+            self._reach(self._screen, inputs, price) or done - self._done > _STALE * max(1, self.count)
         ):
             self._list(done)
         if self.chosen.filtered and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard
             self._screen, self.chosen, self.count = None, self._everybody._replace(filtered=False), self._stage.size
             self.linked = self._book.linked
 
-    def _reach(self, screen: Screen, move: Floats) -> bool:
-        """Note whom prices have reached; return whether there is anybody new."""
-        active = self._active
+    def _reach(self, screen: Screen, inputs: Inputs, price: Floats) -> bool:
+        """Note whom prices have reached; return whether there is anybody new.
+
+        Falls and rises of what accounts hold move by at most as much as those of prices, so nobody is new until these
+        have moved by half the distance to whom they reach next.
+        """
+        active, relative = self._active, price / inputs.markets.price
+        if 2.0 * np.abs(relative - self._relative).max(initial=0.0) < self._next - _ROUNDING:
+            return False
+        move = moves(screen, inputs, price)
         fresh = fused_screen.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
-        asked = self._book.source[active[self._book.funded]]  # who may be asked has to answer, and may ask in turn
-        unasked = not active[asked].all()
-        active[asked] = True
-        return bool(fresh) or unasked
+        left = self._reached < screen.start[1:]
+        self._next = (screen.safety[self._reached[left]] - move[left]).min(initial=np.inf)
+        self._relative = relative
+        return self._ask() or bool(fresh)
+
+    def _ask(self) -> bool:
+        """Note who may be asked for funds, for they have to answer, and may ask in turn; return whether any is new."""
+        active, new = self._active, False
+        while not active[asked := self._book.source[active[self._book.funded]]].all():
+            active[asked], new = True, True
+        return new
 
     def _list(self, done: int) -> None:
         """List the accounts that have been reached and are not done, unless they are most of all."""
@@ -180,8 +197,8 @@ class CompiledPass:
 def _reading(inputs: Inputs, ends_only: bool) -> fused.Reading:
     """Return what is read of accounts that have sold all.
 
-    In a round, deficits matter to nodes whose haircut they may raise, and equity to owners and to who funds calls.
+    In a round, deficits matter to nodes whose haircut they may raise, and equity to owners.
     """
     if ends_only:
-        return fused.Reading(OWNED | LINKED, inputs.nodes.liabilities > 0.0)
+        return fused.Reading(OWNED, inputs.nodes.liabilities > 0.0)
     return fused.Reading(WATCHED, np.ones(inputs.nodes.buffer.size, dtype=np.bool_))

@@ -227,7 +227,9 @@ def _evaluate(
                     if not marks & IMMUNE:
                         for p in range(first, end):
                             fresh[column[p]] += quantity[p]
-                    stage[a] = SOLD_OUT if marks & kept else OWES if read[platform[rule]] else DONE
+                    owes = read[platform[rule]]
+                    looked_at = marks & kept or (owes and marks & LINKED)  # what it is given makes its deficit smaller
+                    stage[a] = SOLD_OUT if looked_at else OWES if owes else DONE
                     if stage[a] == DONE:
                         done[chunk] += 1
                         sold_count -= 1

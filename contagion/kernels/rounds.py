@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from contagion import channels
 from contagion.kernels import chunks
-from contagion.kernels.accounts import Decision, Lines, decide, lines, sold_units
+from contagion.kernels.accounts import Decision, Lines, decide, equity, lines, sold_units
 from contagion.kernels.convergence import distance, settled
 from contagion.kernels.credit import Losses, borne, losses
 from contagion.kernels.inputs import Codes, Floats, Inputs, Ints
@@ -38,14 +40,21 @@ class Record(NamedTuple):
     log_drop: Floats  # (m,) at the end of the round
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """Everything that follows from the final (λ, η, θ), computed once from them."""
 
-    opening: Lines
+    inputs: Inputs
+    opening_equity: Floats  # (a,) USD
     terminal: Lines
     clearing: Clearing
     decision: Decision
     losses: Losses
+
+    @cached_property
+    def opening(self) -> Lines:
+        """Lines before anything has happened, made when they are first asked for."""
+        return opening_lines(self.inputs)
 
 
 class Rounds(NamedTuple):
@@ -88,6 +97,11 @@ def opening_lines(inputs: Inputs) -> Lines:
     """Return the lines before anything has happened."""
     price = inputs.markets.price
     return lines(inputs.positions, inputs.accounts, price, price, np.ones(inputs.nodes.buffer.size))
+
+
+def opening_equity(inputs: Inputs) -> Floats:
+    """Return equity (a,) before anything has happened, USD."""
+    return equity(inputs.positions, inputs.accounts, inputs.markets.price, np.ones(inputs.nodes.buffer.size))
 
 
 def sold_on_markets(inputs: Inputs, liquidated: Floats) -> Floats:
@@ -171,7 +185,7 @@ class SparsePass:
 
     def __init__(self, inputs: Inputs, immune: Immune | None, ratchet: Ratchet) -> None:
         self._inputs, self._immune, self._ratchet = inputs, immune, ratchet
-        self._opening_equity = opening_lines(inputs).equity
+        self._opening_equity = opening_equity(inputs)
         self._sales = Sales(inputs, None if immune is None else immune.accounts, rising=ratchet is np.maximum)
         self._debtors = np.unique(inputs.accounts.claims.indices)
         self._last: tuple[State, Reaction, Losses] | None = None
@@ -279,13 +293,13 @@ def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, m
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def settle(inputs: Inputs, state: State, immune: Immune | None = None) -> Outcome:
+def settle(inputs: Inputs, state: State, immune: Immune | None = None, prepared: Prepared | None = None) -> Outcome:
     """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
     sold = sold_on_markets(inputs, _on_markets(state.liquidated, immune))
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = prices(inputs.markets.price, cleared.log_drop)
-    opening = opening_lines(inputs)
+    opening = opening_equity(inputs) if prepared is None else prepared.opening
     at = lines(inputs.positions, inputs.accounts, price, cleared.average(inputs.markets), 1.0 - state.haircut)
-    made = decide(inputs.accounts, at, opening.equity)
-    lost = losses(inputs.accounts, inputs.nodes, at, made, state.liquidated, opening.equity, state.haircut)
-    return Outcome(opening, at, cleared, made, lost)
+    made = decide(inputs.accounts, at, opening)
+    lost = losses(inputs.accounts, inputs.nodes, at, made, state.liquidated, opening, state.haircut)
+    return Outcome(inputs, opening, at, cleared, made, lost)

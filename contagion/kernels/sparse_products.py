@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def row_sums(matrix: sparse.csr_array, values: Floats, bounds: Ints) -> Floats:
-    """Return matrix·values (a, v)."""
-    out = np.empty((matrix.shape[0], values.shape[1]))
+    """Return matrix·values (a, v), the sums of each value side by side."""
+    out = np.empty((values.shape[1], matrix.shape[0]))
     over_chunks(
-        _row_sums, bounds.size - 1, out.shape[0], matrix.indptr, matrix.indices, matrix.data, values, bounds, out
+        _row_sums, bounds.size - 1, out.shape[1], matrix.indptr, matrix.indices, matrix.data, values, bounds, out
     )
-    return out
+    return out.T
 
 
 def column_sums_by_chunk(matrix: sparse.csr_array, weights: Floats, bounds: Ints) -> Floats:
@@ -45,10 +45,10 @@ def _row_sums(
     out: Floats,
 ) -> None:
     for a in range(bounds[chunk], bounds[end]):
-        out[a, :] = 0.0
+        out[:, a] = 0.0
         for p in range(start[a], start[a + 1]):
             for v in range(values.shape[1]):
-                out[a, v] += quantity[p] * values[column[p], v]
+                out[v, a] += quantity[p] * values[column[p], v]
 
 
 @compiled

@@ -123,6 +123,6 @@ def _end(solution: Solution) -> Standing:
         1.0 - state.liquidated,
         sold + outcome.decision.received - outcome.decision.given,
         outcome.terminal,
-        outcome.opening.equity,
+        outcome.opening_equity,
         state.withdrawn,
     )

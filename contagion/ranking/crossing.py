@@ -48,6 +48,6 @@ def _callable(parts: Parts, grouped: holdings.Groups, domain: Ints) -> Floats:
     pairs = np.unique(np.stack([grouped.member[given.funded], given.source]), axis=1)
     called, source = pairs[0], pairs[1]
     across = domain[grouped.platform[called]] != domain[given.platform[source]]
-    usd = np.maximum(0.0, parts.outcome.opening.equity[source]) * across
+    usd = np.maximum(0.0, parts.outcome.opening_equity[source]) * across
     ends = np.concatenate([called, grouped.member[source]])
     return sum_by(ends, np.concatenate([usd, usd]), size)

@@ -98,7 +98,7 @@ def impact_if_failed(
     candidates, book = Candidates.of(parts), Book.of(parts)
     listed = candidates.all(_TYPES) if names is None else candidates.named(names, _TYPES, "impact_if_failed")
     background = _Background(parts, book.loss(parts.inputs, parts.run.state), keeps_order(parts.inputs))
-    wealth = float(np.maximum(parts.outcome.opening.equity, 0.0).sum() + parts.inputs.nodes.buffer.sum())
+    wealth = float(np.maximum(parts.outcome.opening_equity, 0.0).sum() + parts.inputs.nodes.buffer.sum())
     found: dict[Candidate, tuple[float, float, float]] = {}
     for candidate in tqdm(listed, desc="failed", unit="", disable=not progress):
         failure = (_node if candidate.type == "node" else _group)(background, candidates, candidate)

@@ -13,7 +13,7 @@ from contagion.errors import instance, refuse, texts
 from contagion.kernels import Inputs, State
 from contagion.kernels.inputs import Bools
 from contagion.kernels.reaction import Immune
-from contagion.kernels.rounds import opening_lines, start, step
+from contagion.kernels.rounds import opening_equity, start, step
 from contagion.solution import Solution
 from contagion.stress.candidates import Candidate, Candidates, table
 from contagion.stress.runs import Book
@@ -118,7 +118,7 @@ def _first_acts(
 ) -> Iterator[tuple[Candidate, State]]:
     """Yield every candidate that ever acts, with the state before the round in which it first did."""
     inputs, count = solution.parts.inputs, len(candidates.grouped.names)
-    opening, state, waiting = opening_lines(inputs).equity, start(inputs), list(listed)
+    opening, state, waiting = opening_equity(inputs), start(inputs), list(listed)
     quoting = candidates.grouped.member[inputs.quotes.account]
     for _ in solution.parts.run.records:
         new, _made, _lost, cleared = step(inputs, state, opening)

@@ -44,7 +44,7 @@ class Book(NamedTuple):
 
     def loss(self, inputs: Inputs, state: State, immune: Immune | None = None) -> float:
         """Return the loss of the system as ``Solution.totals`` defines it, in USD."""
-        lost, nodes = settle(inputs, state, immune).losses, inputs.nodes
+        lost, nodes = settle(inputs, state, immune, self.prepared).losses, inputs.nodes
         with np.errstate(over="ignore", invalid="ignore"):  # runs that did not end may hold anything
             beyond = np.maximum(0.0, lost.loss - nodes.buffer - nodes.liabilities)
             by_accounts = float(lost.lost[inputs.accounts.owner < 0].sum())

@@ -14,7 +14,7 @@ from contagion.kernels.accounts import decide, lines
 from contagion.kernels.credit import borne, losses
 from contagion.kernels.inputs import DEBT, Floats, Ints, sum_by
 from contagion.kernels.markets import Clearing, clear, prices
-from contagion.kernels.rounds import opening_lines, sold_on_markets
+from contagion.kernels.rounds import opening_equity, sold_on_markets
 from contagion.sweep.measures import Ending
 from contagion.system import System
 
@@ -41,7 +41,7 @@ class Tally(NamedTuple):
         # the two sums below read neither the run nor its outcome
         parts = Parts(system, inputs, labels, cast(Rounds, None), cast(Outcome, None))
         worth = np.where(inputs.positions.side == DEBT, 0.0, parts.opening_price())
-        opening = opening_lines(inputs).equity if prepared is None else prepared.opening
+        opening = opening_equity(inputs) if prepared is None else prepared.opening
         return cls(opening, worth, outside_liabilities(parts), members, prepared)
 
 

@@ -48,7 +48,7 @@ def replay(parts: Parts) -> Path:
     """Return the path of a solution, by running its rounds again; the last point is the solution's own."""
     inputs, run = parts.inputs, parts.run
     held = holdings.sums(holdings.opening_value(inputs.positions, inputs.markets.price, holdings.ASSETS), 1)
-    state, opening_equity = start(inputs), parts.outcome.opening.equity
+    state, opening_equity = start(inputs), parts.outcome.opening_equity
     shocked, first_sale = state.log_drop, np.zeros(held.size)
     rows, asked, wanted = [_opening(parts)], [np.zeros((0, 3), dtype=np.int64)], [np.zeros(0)]
     for number in range(1, len(run.records) + 1):
@@ -72,7 +72,7 @@ def _opening(parts: Parts) -> Points:
     still, nothing = np.zeros(markets.price.size), np.zeros(nodes)
     unthinned = markets._replace(factor=np.ones(markets.price.size))
     depth = depth_left(unthinned, quotes, np.zeros(quotes.depth.size))
-    equity = np.asarray(np.maximum(0.0, parts.outcome.opening.equity).sum())
+    equity = np.asarray(np.maximum(0.0, parts.outcome.opening_equity).sum())
     return Points(equity, np.zeros(()), nothing, still, still, depth, nothing, nothing)
 
 
