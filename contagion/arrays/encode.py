@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
+_FEW = 8
+
+
 class Names(NamedTuple):
     """Names of everything that has one, in canonical order; the position of a name is its number in the arrays."""
 
@@ -73,6 +76,11 @@ def _more_to_do(system: System, accounts: pd.DataFrame) -> Bools:
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
+    if _FEW * len(names) < len(index):  # only those of the index that are named have to be told apart
+        among = np.flatnonzero(index.isin(names))
+        few, some = code(names, index[among]), np.full(len(names), -1, dtype=np.int64)
+        some[few >= 0] = among[few[few >= 0]]
+        return some
     # one pass over both, several times as fast as looking names up in an index of strings
     joined = pd.concat([pd.Series(index, dtype="str"), names.astype("str")], ignore_index=True)
     found: Ints = pd.factorize(joined)[0][len(index) :].astype(np.int64)
