@@ -13,8 +13,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contagion.kernels.threads import count
-
 Cells = Sequence[Sequence[str]]
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +54,8 @@ def measured(accounts: int, scenarios: int) -> dict[str, float] | None:
 
 def machine() -> str:
     """Return cores, processor, threads and versions in one line."""
+    from contagion.kernels.threads import count  # loads the compiler
+
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba", "pandas"))
     return f"{os.cpu_count()} cores, {count()} threads, {_processor()}, Python {platform.python_version()}, {versions}"
 
