@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
+_FEW = 300
+"""Names that a dictionary has looked up before pandas has made its columns."""
+
+
 class Names(NamedTuple):
     """Names of everything that has one, in canonical order; the position of a name is its number in the arrays."""
 
@@ -58,6 +62,9 @@ def by_shape(system: System) -> tuple[pd.DataFrame, Ints, Ints]:
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
+    if len(index) + len(names) < _FEW:
+        known = {name: number for number, name in enumerate(index.tolist())}
+        return np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int64)
     # one pass over both, several times as fast as looking names up in an index of strings
     joined = pd.concat([pd.Series(index, dtype="str"), names.astype("str")], ignore_index=True)
     found: Ints = pd.factorize(joined)[0][len(index) :].astype(np.int64)
