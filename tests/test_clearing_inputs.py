@@ -113,7 +113,7 @@ NODES = {
     "centralities": of_nodes(clearing.centralities),
 }
 
-NEEDS_EQUITY = [name for name, model in NODES.items() if "equity" in model.reads and name not in ("suzuki",)]
+NEEDS_EQUITY = [name for name, model in NODES.items() if "equity" in model.reads and name != "suzuki"]
 NEEDS_EQUITY.remove("threshold_cascade")
 
 PORTFOLIOS: dict[str, Callable[[Any, Pick, Pick], Any]] = {
@@ -256,8 +256,7 @@ def test_every_mistake_is_one_input_error(name: str) -> None:
 def test_everything_that_is_wrong_is_said_at_once(name: str) -> None:
     """A negative debt, a NaN in each vector: as many problems as arguments."""
     model = NODES[name]
-    broken = VECTORS["equity"].copy()
-    broken[2] = np.nan
+    broken = np.array([0.5, 0.25, np.nan, 0.75, 1.0])
     with pytest.raises(InputError) as caught:
         model.call(changed(0, 1, -1.0), *[broken for _ in model.reads])
     text = str(caught.value)
@@ -273,9 +272,9 @@ def test_everything_that_is_wrong_is_said_at_once(name: str) -> None:
         (pd.Series(1.0, ["ann", *NAMES[:4]]), "listed twice"),
         (sp.csr_array(DEBTS), "sparse"),
     ):
-        with pytest.raises(InputError, match="") as caught:
+        with pytest.raises(InputError) as again:
             model.call(labelled(NAMES, NAMES), *[wrong for _ in model.reads])
-        assert said in str(caught.value)
+        assert said in str(again.value)
 
 
 @pytest.mark.parametrize("name", NEEDS_EQUITY)
@@ -392,7 +391,7 @@ def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() ->
     assert left.residual == pytest.approx(max(abs(right - left.equity.to_numpy())) / owed, rel=1e-9)
 
     with pytest.raises(NotConverged) as caught:
-        clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=2)
+        clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=1)
     left = caught.value.solution
     value, paid = left.frame["value"].to_numpy(), left.payments.to_numpy()
     right = [
@@ -419,7 +418,7 @@ def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() ->
         lambda how: clearing.network_valuation(
             RINGS, 0.0, 0.01, valuations.eisenberg_noe(), max_rounds=2, on_failure=how
         ),
-        lambda how: clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=2, on_failure=how),
+        lambda how: clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=1, on_failure=how),
         lambda how: clearing.suzuki(0.9 * RINGS, 0.9 * RINGS, 0.01, 1.0, max_rounds=1, on_failure=how),
         lambda how: clearing.cifuentes_ferrucci_shin([[0]], 0, 100, 1e-3, 0.12, 90, max_rounds=2, on_failure=how),
         lambda how: clearing.cont_schaanning([[100.0]], 2.0, 1e3, leverage_limit=33, max_rounds=1, on_failure=how),
