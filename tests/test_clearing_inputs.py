@@ -88,11 +88,11 @@ NODES = {
     "debtrank, nonlinear": of_nodes(clearing.debtrank, "equity", "shock", variant="nonlinear"),
     "debtrank_all": of_nodes(clearing.debtrank_all, "equity", "equity"),
     "network_valuation": Model(
-        lambda matrix, *vectors: clearing.network_valuation(matrix, *vectors, valuations.merton(0.3)),
+        lambda matrix, assets, outside: clearing.network_valuation(matrix, assets, outside, valuations.merton(0.3)),
         ("illiquid", "outside"),
     ),
     "jacobian": Model(
-        lambda matrix, *vectors: clearing.jacobian(matrix, *vectors, valuations.eisenberg_noe()),
+        lambda matrix, assets, outside: clearing.jacobian(matrix, assets, outside, valuations.eisenberg_noe()),
         ("illiquid", "outside"),
     ),
     "variation_margin": of_nodes(clearing.variation_margin, "assets"),
@@ -129,13 +129,13 @@ PORTFOLIOS: dict[str, Callable[[Any, Pick, Pick], Any]] = {
 
 def numbers(result: Any) -> pd.DataFrame:
     """Return what a model says, as numbers with labels."""
-    found = getattr(result, "frame", result)
+    found: Any = getattr(result, "frame", result)
     if sp.issparse(found):
-        return pd.DataFrame(found.toarray())
-    found = (
-        pd.DataFrame({"value": found}, index=["all"] if np.isscalar(found) else None) if np.ndim(found) < 2 else found
-    )
-    return found.drop(columns="component", errors="ignore").astype(np.float64)  # a name, and goes by order
+        found = pd.DataFrame(result.toarray())
+    elif np.ndim(found) < 2:
+        found = pd.DataFrame({"value": found}, index=["all"] if np.isscalar(found) else None)
+    table: pd.DataFrame = found.drop(columns="component", errors="ignore").astype(np.float64)  # a name, goes by order
+    return table
 
 
 def given(kind: str, axis: list[str]) -> Pick:
@@ -153,11 +153,8 @@ def given(kind: str, axis: list[str]) -> Pick:
     return pick
 
 
-SPARSE = [
-    getattr(sp, f"{kind}_{form}")
-    for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
-    for form in ("array", "matrix")
-]
+KINDS = ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"]
+SPARSE = [*(getattr(sp, f"{kind}_array") for kind in KINDS), sp.csr_matrix, sp.dok_matrix]
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -310,7 +307,7 @@ def test_no_bank_and_one_asset(name: str) -> None:
     assert len(numbers(one)) == 1
 
 
-def protected(*arrays: Floats) -> None:
+def protected(*arrays: NDArray[Any]) -> None:
     for one in arrays:
         one.flags.writeable = False
 
@@ -370,7 +367,7 @@ RINGS = 0.999 * np.roll(np.eye(5), 1, axis=1)
 def gap_of_debtrank(result: clearing.Distress, debts: Floats, equity: Floats) -> float:
     h, shock = result.distress.to_numpy(), result.frame["shock"].to_numpy()
     right = [min(1.0, shock[i] + sum(debts[j, i] * h[j] for j in range(5)) / equity[i]) for i in range(5)]
-    return max(abs(right[i] - h[i]) for i in range(5))
+    return float(max(abs(right[i] - h[i]) for i in range(5)))
 
 
 def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() -> None:

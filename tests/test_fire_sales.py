@@ -440,7 +440,7 @@ def test_without_a_floor_prices_may_fall_to_nothing(impact: Any) -> None:
     assert result.price.tolist() == [0.0, 1.0]
     assert result.assets["price_drop"].tolist() == [1.0, 0.0]
     assert np.isfinite(result.losses.to_numpy()).all()
-    assert result.equity.tolist() == pytest.approx([1 - (1 - 0.5 * result.deleveraging.loc[0, 1]) * 100, 10 - 50])
+    assert result.equity.tolist() == pytest.approx([1 - (1 - 0.5 * result.deleveraging[1].iloc[0]) * 100, 10 - 50])
 
 
 def test_an_asset_that_the_shock_takes_altogether_falls_no_further() -> None:
