@@ -26,6 +26,7 @@ from contagion.errors import ContagionError, InputError, NotConverged, WorkersLo
 from contagion.io import read_system, write_system
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from contagion.override import Override
+from contagion.parts import Partitioned, PartitionedSolution, open_partitioned, partition
 from contagion.ranking import rank
 from contagion.review import review
 from contagion.scenario import Scenario, read_scenario
@@ -56,6 +57,8 @@ __all__ = [
     "InputError",
     "NotConverged",
     "Override",
+    "Partitioned",
+    "PartitionedSolution",
     "ReverseStress",
     "Scenario",
     "Solution",
@@ -79,6 +82,8 @@ __all__ = [
     "historical_draws",
     "impact_if_failed",
     "leverage_distribution",
+    "open_partitioned",
+    "partition",
     "paths",
     "provenance",
     "rank",

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 import numpy as np
 from tqdm import tqdm
 
 from contagion.arrays import lower
-from contagion.errors import NotConverged, instance, is_number, refuse, whole
+from contagion.errors import InputError, NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
 from contagion.kernels import Record, iterate, settle
 from contagion.kernels.rounds import everything_lost
+from contagion.parts import Partitioned, PartitionedSolution
 from contagion.scenario import Scenario
 from contagion.solution import Solution
 from contagion.system import System
 from contagion.validate import applied
 
+if TYPE_CHECKING:
+    from contagion.parts.engine import Engine
+
 __all__ = ["solve"]
 
 
+@overload
 def solve(
     system: System,
     scenario: Scenario | None = None,
@@ -30,13 +35,38 @@ def solve(
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
     greatest: bool = False,
-) -> Solution:
+) -> Solution: ...
+
+
+@overload
+def solve(
+    system: Partitioned,
+    scenario: Scenario | None = None,
+    tol: float = 1e-12,
+    max_rounds: int = 20_000,
+    on_failure: Literal["raise", "return"] = "raise",
+    progress: bool = False,
+    greatest: bool = False,
+    engine: Engine | None = None,
+) -> PartitionedSolution: ...
+
+
+def solve(
+    system: System | Partitioned,
+    scenario: Scenario | None = None,
+    tol: float = 1e-12,
+    max_rounds: int = 20_000,
+    on_failure: Literal["raise", "return"] = "raise",
+    progress: bool = False,
+    greatest: bool = False,
+    engine: Engine | None = None,
+) -> Solution | PartitionedSolution:
     """Return the least fixed point that a scenario forces on a system: prices, liquidations, liquidity and losses.
 
     Parameters
     ----------
-    system : System
-        Tables; checked first.
+    system : System or Partitioned
+        Tables; checked first. Those in parts (`contagion.open_partitioned`) need not fit into memory.
     scenario : Scenario, optional
         Shocks, depth factors, arbitrage, losses and overrides; by default nothing happens.
     tol : float
@@ -50,12 +80,16 @@ def solve(
     greatest : bool
         Whether to return the greatest fixed point instead, in which everybody runs because everybody else does. Rounds
         come down from everything lost; ``solution.self_fulfilling`` is the loss beyond that of the least fixed point,
-        which no shock has forced.
+        which no shock has forced. Not for systems in parts.
+    engine : Engine, optional
+        Who holds the parts of a system in parts: by default this machine, which streams them from disk
+        (`contagion.Streaming`).
 
     Returns
     -------
     Solution
-        Tables by market, account, node, quote and round, and totals.
+        Tables by market, account, node, quote and round, and totals; of a system in parts, the same without accounts
+        (`contagion.PartitionedSolution`).
 
     Raises
     ------
@@ -81,6 +115,11 @@ def solve(
     """
     scenario = Scenario() if scenario is None else scenario
     _check_arguments(system, scenario, tol, max_rounds, on_failure)
+    if isinstance(system, Partitioned):
+        _check_parts(greatest)
+        return _in_parts(system, scenario, tol, max_rounds, on_failure, progress, engine)
+    if engine is not None:
+        raise InputError("engine holds the parts of a system in parts; write one with contagion.partition")
     system = applied(system, scenario)
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
@@ -98,8 +137,34 @@ def solve(
     return solution
 
 
+def _in_parts(
+    system: Partitioned,
+    scenario: Scenario,
+    tol: float,
+    max_rounds: int,
+    on_failure: str,
+    progress: bool,
+    engine: Engine | None,
+) -> PartitionedSolution:
+    from contagion.parts.local import Streaming  # loads the compiler
+    from contagion.parts.solve import solve_parts
+
+    with tqdm(desc="rounds", unit="", disable=not progress) as bar:
+        show = partial(_show, bar)
+        solution = solve_parts(system, scenario, tol, max_rounds, engine or Streaming(), show, progress)
+    if not solution.converged and on_failure == "raise":
+        raise NotConverged(_failure(solution), solution)
+    return solution
+
+
+def _check_parts(greatest: bool) -> None:
+    if greatest:
+        raise InputError("greatest=True is not there for systems in parts; leave it out, or read_system the whole")
+
+
 def _check_arguments(system: object, scenario: object, tol: object, max_rounds: object, on_failure: object) -> None:
-    problems = instance("system", system, System, "a System (read_system reads one from a folder)")
+    cure = "a System (read_system reads one from a folder) or one in parts (open_partitioned)"
+    problems = instance("system", system, (System, Partitioned), cure)
     problems += instance("scenario", scenario, Scenario, "a Scenario (read_scenario reads one from TOML)")
     if not (is_number(tol) and tol > 0.0):
         problems.append(f"tol is {tol!r}; give a positive number")
@@ -114,7 +179,7 @@ def _show(bar: tqdm[NoReturn], record: Record) -> None:
     bar.update()
 
 
-def _failure(solution: Solution) -> str:
+def _failure(solution: Solution | PartitionedSolution) -> str:
     if math.isnan(solution.residual):
         average = solution.markets["average_price"]
         lost = ", ".join(map(repr, average.index[~np.isfinite(average)][:5]))

@@ -7,7 +7,8 @@ import pandas as pd
 
 from contagion.arrays.encode import Names, choice, code, floats, matrix
 from contagion.kernels import Accounts, Nodes
-from contagion.kernels.inputs import Floats, sum_by
+from contagion.kernels.chunks import column_sums
+from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
 
@@ -44,15 +45,22 @@ def accounts_of(system: System, accounts: pd.DataFrame, nodes: pd.DataFrame, ent
     )
 
 
-def nodes_of(system: System, nodes: pd.DataFrame, scenario: Scenario, names: Names) -> Nodes:
-    """Return the balance sheets of nodes; liabilities that are not given are the claims listed."""
+def nodes_of(
+    system: System, nodes: pd.DataFrame, scenario: Scenario, names: Names, held_by_accounts: Floats | None = None
+) -> Nodes:
+    """Return the balance sheets of nodes; liabilities that are not given are the claims listed.
+
+    ``held_by_accounts`` (n,) are claims of accounts that stand elsewhere; by default they are among those listed.
+    """
     size = len(nodes)
     creditor, debtor = (code(system.claims[name], names.nodes) for name in ("creditor", "debtor"))
     amount = floats(system.claims["amount"])
-    order = np.lexsort((amount, creditor, debtor))
-    listed = sum_by(debtor[order], amount[order], size)
-    given = floats(nodes["liabilities"])
     held = creditor >= 0
+    if held_by_accounts is None:
+        held_by_accounts = _of_accounts(system.claims[~held], debtor[~held], names)
+    order = np.flatnonzero(held)[np.lexsort((amount[held], creditor[held], debtor[held]))]
+    listed = sum_by(debtor[order], amount[order], size) + held_by_accounts
+    given = floats(nodes["liabilities"])
     losses = pd.Series(dict(scenario.losses), dtype=np.float64).reindex(names.nodes).fillna(0.0)
     return Nodes(
         buffer=floats(nodes["buffer"]),
@@ -61,3 +69,12 @@ def nodes_of(system: System, nodes: pd.DataFrame, scenario: Scenario, names: Nam
         loss=floats(losses),
         claims=matrix(amount[held], creditor[held], debtor[held], (size, size)),
     )
+
+
+def _of_accounts(claims: pd.DataFrame, debtor: Ints, names: Names) -> Floats:
+    """Return what nodes owe to accounts (n,), added up account by account, as parts of them would be."""
+    if claims.empty:
+        return np.zeros(len(names.nodes))
+    creditor = code(claims["creditor"], names.accounts)
+    owed = matrix(floats(claims["amount"]), creditor, debtor, (len(names.accounts), len(names.nodes)))
+    return column_sums(owed, np.ones(owed.shape[0]))

@@ -24,13 +24,13 @@ class Names(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """`Names`, the platform, asset and side (as numbers) of every term column, and where rows came from."""
+    """`Names`, what sets every term column apart, and where rows came from."""
 
     nodes: pd.Index[str]
     assets: pd.Index[str]
     markets: pd.Index[str]
     accounts: pd.Index[str]
-    columns: pd.DataFrame
+    columns: pd.DataFrame  # (k,) platform, mode, asset and side, and weight and maintenance of positions that have own
     quote_rows: Ints  # row in system.quotes of each quote
     account_rows: Ints  # row in system.accounts of each account
 

@@ -28,9 +28,12 @@ def chunk_size(accounts: int) -> int:
     return max(_ACCOUNTS, -(-accounts // _CHUNKS))
 
 
-def bounds(accounts: int) -> Ints:
-    """Return the first account of each chunk, and the end (c + 1,)."""
-    size = chunk_size(accounts)
+def bounds(accounts: int, of: int | None = None) -> Ints:
+    """Return the first account of each chunk, and the end (c + 1,).
+
+    Of a part of a system, chunks are as large as those of the whole, which has ``of`` accounts.
+    """
+    size = chunk_size(accounts if of is None else of)
     return (
         np.minimum(np.arange(0, accounts + size, size, dtype=np.int64), accounts)
         if accounts
@@ -46,21 +49,36 @@ def sum_by_chunk(group: Ints, values: Floats, size: int) -> Floats:
     return total
 
 
+def sums_of_some(rows: Ints, group: Ints, values: Floats, size: int, cuts: Ints) -> Floats:
+    """Return the sums (c, size) by chunk and group of the values of some rows, which ascend."""
+    ends = np.searchsorted(rows, cuts).tolist()
+    sums = np.zeros((cuts.size - 1, size))
+    for chunk, (first, last) in enumerate(pairwise(ends)):
+        if last > first:
+            sums[chunk] = sum_by(group[first:last], values[first:last], size)
+    return sums
+
+
 def column_sums(matrix: sparse.csr_array, weights: Floats) -> Floats:
     """Return matrixᵀ·weights (k,), chunk by chunk."""
-    from scipy import sparse  # loaded where it is used: it would double the import time of the package
-
     cuts = bounds(weights.size)
     if matrix.nnz >= COMPILED_FROM:
         from contagion.kernels import sparse_products  # loads the compiler
 
         return sparse_products.column_sums(matrix, weights, cuts)
-    total = np.zeros(matrix.shape[1])
-    for first, last in pairwise(cuts.tolist()):
+    return in_order(column_sums_by_chunk(matrix, weights, cuts))
+
+
+def column_sums_by_chunk(matrix: sparse.csr_array, weights: Floats, cuts: Ints) -> Floats:
+    """Return matrixᵀ·weights of each chunk (c, k)."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    sums = np.zeros((cuts.size - 1, matrix.shape[1]))
+    for chunk, (first, last) in enumerate(pairwise(cuts.tolist())):
         start, end = matrix.indptr[first], matrix.indptr[last]
         rows = (matrix.data[start:end], matrix.indices[start:end], matrix.indptr[first : last + 1] - start)
-        total += sparse.csr_array(rows, shape=(last - first, matrix.shape[1])).T @ weights[first:last]
-    return total
+        sums[chunk] = sparse.csr_array(rows, shape=(last - first, matrix.shape[1])).T @ weights[first:last]
+    return sums
 
 
 def row_sums(matrix: sparse.csr_array, values: Floats) -> Floats:

@@ -1,0 +1,140 @@
+"""One machine that streams the parts from disk: in memory are those at work, and little else."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from contagion.errors import InputError
+from contagion.kernels import threads
+from contagion.kernels.inputs import Floats, Ints
+from contagion.parts.account_table import write_account_table
+from contagion.parts.book import Book, State, Summary
+from contagion.parts.chest import Chest
+from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.packing import pack_part
+from contagion.parts.part import Part
+from contagion.parts.unique import repeated_names
+
+__all__ = ["Streaming"]
+
+T = TypeVar("T")
+
+
+class _Packed(NamedTuple):
+    """A part on disk."""
+
+    book: Chest
+    state: Chest
+    names: Path
+
+
+class Streaming:
+    """The engine of one machine: parts are packed into files of a scratch directory and mapped when they are needed.
+
+    Parameters
+    ----------
+    scratch : Path, optional
+        Where that directory is made; by default beside the folder of the system.
+    """
+
+    def __init__(self, scratch: Path | None = None) -> None:
+        self._scratch = scratch
+
+    def open(self, plan: Plan, progress: bool = False) -> LocalParts:
+        """Return the parts, read, checked and packed; see `contagion.parts.engine.Engine`."""
+        room = Path(tempfile.mkdtemp(prefix=".contagion-", dir=self._scratch or plan.folder.absolute().parent))
+        try:
+            return LocalParts(plan, room, progress)
+        except BaseException:
+            shutil.rmtree(room, ignore_errors=True)
+            raise
+
+
+class LocalParts:
+    """All parts as files in a directory, which goes when this object goes; see `contagion.parts.engine.Parts`."""
+
+    def __init__(self, plan: Plan, room: Path, progress: bool) -> None:
+        self._plan, self._room = plan, room
+        self._columns: Sequence[Ints] = ()
+        self.summaries: list[Summary] = []
+        self._packed: list[_Packed] = []
+        for number in tqdm(range(len(plan.parts)), desc="parts", unit="", disable=not progress):
+            self._pack(number)
+        found = [problem for summary in self.summaries for problem in summary.problems]
+        if not found:
+            found = repeated_names(plan, [packed.names for packed in self._packed])
+        if found:
+            raise InputError(found, str(plan.folder))
+        for packed in self._packed:
+            packed.names.unlink()
+        self.close = weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
+
+    def _pack(self, number: int) -> None:
+        made = pack_part(self._plan, number)
+        self.summaries.append(made.summary)
+        if made.book is None:
+            return
+        stem = self._room / f"{number:05}"
+        np.save(stem.with_suffix(".npy"), made.names)
+        self._packed.append(
+            _Packed(
+                Chest.write(stem.with_suffix(".book"), made.book.arrays),
+                Chest.write(stem.with_suffix(".state"), State.fresh(made.book)),
+                stem.with_suffix(".npy"),
+            )
+        )
+
+    def place(self, columns: Sequence[Ints]) -> None:
+        """Take down the numbers of term columns."""
+        self._columns = columns
+
+    def ask(self, at: Broadcast) -> list[tuple[Floats, Floats]]:
+        """Return what linked accounts of each part ask for and are worth."""
+        return self._visit(lambda _, part: part.ask(at), ahead=False)
+
+    def react(self, number: int, at: Broadcast, funds: Sequence[Funds] | None) -> list[Acted]:
+        """Return what the accounts of each part do."""
+        return self._visit(lambda place, part: part.react(number, at, None if funds is None else funds[place]))
+
+    def lost(self, at: Broadcast, worth: Floats, funds: Sequence[Funds] | None) -> list[Lost]:
+        """Return what the accounts of each part have lost."""
+        return self._visit(lambda place, part: part.lost(at, worth, None if funds is None else funds[place]))
+
+    def write_accounts(self, folder: Path, ending: Ending, funds: Sequence[Funds] | None) -> None:
+        """Write the table of accounts of each part, one after the other."""
+        for number, packed in enumerate(self._packed):
+            state = State(*packed.state.open())
+            write_account_table(self._plan, number, folder, ending, state, None if funds is None else funds[number])
+
+    def _visit(self, act: Callable[[int, Part], T], ahead: bool = True) -> list[T]:
+        """Return what becomes of each part: as many at a time as there are threads, and the next ones on their way."""
+        workers = min(threads.count(), len(self._packed))
+
+        def visit(number: int) -> T:
+            if ahead and number + workers < len(self._packed):
+                self._packed[number + workers].book.ahead()
+                self._packed[number + workers].state.ahead()
+            with self._opened(number) as part:
+                return act(number, part)
+
+        if workers <= 1:
+            return [visit(number) for number in range(len(self._packed))]
+        with ThreadPoolExecutor(workers, thread_name_prefix="contagion-parts") as pool:
+            return list(pool.map(visit, range(len(self._packed))))
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[Part]:
+        """Map a part into memory, and let go of it; its work stays on this thread."""
+        packed = self._packed[number]
+        with threads.alone():
+            yield Part(Book.of(packed.book.open()), State(*packed.state.open(writable=True)), self._columns[number])
