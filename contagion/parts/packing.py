@@ -23,7 +23,7 @@ from contagion.scenario import Scenario
 from contagion.system import System
 from contagion.validate import problems
 
-__all__ = ["PackedPart", "hashes", "pack_part", "system_of_part"]
+__all__ = ["PackedPart", "hashes", "pack_part", "refused", "system_of_part"]
 
 _WHOLE = ("quotes", "funding")
 """Small tables that name accounts of any part, and so are checked with all parts."""
@@ -44,9 +44,9 @@ def pack_part(plan: Plan, number: int) -> PackedPart:
         found = _misplaced(plan, number, frames)
         system = system_of_part(plan, frames)
     except InputError as error:
-        return _refused(plan, number, error.problems)
+        return refused(plan, number, error.problems)
     found += [f"{_part(plan, number)}: {each}" for each in problems(system) if each not in plan.known]
-    return _refused(plan, number, found) if found else _packed(plan, number, system)
+    return refused(plan, number, found) if found else _packed(plan, number, system)
 
 
 def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
@@ -151,7 +151,8 @@ def _part(plan: Plan, number: int) -> str:
     return plan.parts[number].removesuffix(".parquet")
 
 
-def _refused(plan: Plan, number: int, found: list[str] | tuple[str, ...]) -> PackedPart:
+def refused(plan: Plan, number: int, found: list[str] | tuple[str, ...]) -> PackedPart:
+    """Return what stands for a part that cannot be packed, and why."""
     nothing = np.zeros(0)
     summary = Summary(
         number, 0, 0, pd.DataFrame(), (), (), nothing, nothing, np.zeros((0, 0)), plan.small.claims, tuple(found)
