@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contagion import schema
 from contagion.arrays.encode import by_shape, code
 from contagion.errors import InputError, instance, refuse, whole
 from contagion.io import read_system

@@ -34,7 +34,8 @@ def repeated_names(plan: Plan, files: Sequence[Path]) -> list[str]:
 
 def _twins(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     together = np.sort(np.concatenate(parts))
-    return together[1:][together[1:] == together[:-1]]
+    twins: NDArray[np.uint64] = together[1:][together[1:] == together[:-1]]
+    return twins
 
 
 def _sentence(plan: Plan, twice: NDArray[np.uint64]) -> list[str]:
