@@ -58,7 +58,7 @@ def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
 def _packed(plan: Plan, number: int, system: System) -> PackedPart:
     inputs, labels = lower(system, Scenario())
     names = labels.accounts
-    quoting, linked = (_named(each, names) for each in _names_elsewhere(plan.small))
+    quoting, linked = _named(plan.small, names)
     inputs = inputs._replace(quotes=inputs.quotes._replace(account=quoting))
     cuts = chunks.bounds(len(names), plan.accounts)
     book = _book(inputs, quoting, linked, cuts)
@@ -104,16 +104,12 @@ def hashes(names: pd.Series[str]) -> NDArray[np.uint64]:
     return found
 
 
-def _names_elsewhere(small: System) -> tuple[pd.Series[str], pd.Series[str]]:
-    """Return the accounts that quotes name, and those that funding names, each once."""
-    funding = pd.concat([small.funding["account"], small.funding["source"]], ignore_index=True)
-    return small.quotes["account"].drop_duplicates(), funding.drop_duplicates()
-
-
-def _named(wanted: pd.Series[str], names: pd.Index[str]) -> Ints:
-    """Return the accounts of a part, ascending, that are among those wanted."""
-    found = code(wanted, names)
-    return np.sort(found[found >= 0])
+def _named(small: System, names: pd.Index[str]) -> tuple[Ints, Ints]:
+    """Return the accounts of a part, ascending, that quotes name, and those that funding names."""
+    columns = [small.quotes["account"], small.funding["account"], small.funding["source"]]
+    found = code(pd.concat(columns, ignore_index=True), names)
+    quoting, linked = (np.unique(each) for each in np.split(found, [len(columns[0])]))
+    return quoting[quoting >= 0], linked[linked >= 0]
 
 
 def _misplaced(plan: Plan, number: int, frames: dict[str, pd.DataFrame]) -> list[str]:
