@@ -58,6 +58,8 @@ def by_shape(system: System) -> tuple[pd.DataFrame, Ints, Ints]:
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
+    if names.empty:
+        return np.zeros(0, dtype=np.int64)
     # one pass over both, several times as fast as looking names up in an index of strings
     joined = pd.concat([pd.Series(index, dtype="str"), names.astype("str")], ignore_index=True)
     found: Ints = pd.factorize(joined)[0][len(index) :].astype(np.int64)
