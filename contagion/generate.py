@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contagion.errors import InputError
+from contagion.io.parquet import write_parquet
+from contagion.io.partitioned import folder_in_parts, write_part
 from contagion.kernels.inputs import sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
 
-__all__ = ["system"]
+__all__ = ["partitioned", "system"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,6 +30,12 @@ SHARES = tuple(zip(EXCHANGES, (0.6, 0.3, 0.1), strict=True))
 
 _DEPTH = 0.05
 """Market depth as a share of what all accounts hold of the asset."""
+
+_ROLES = (0.55, 0.43, 0.02)
+"""Shares of borrowers, traders and market makers among accounts."""
+
+_QUOTING, _FUNDED, _ACCOUNTS = 1_000, 10_000, 250_000
+"""Market makers that quote; margin calls that are funded, and accounts a part, of systems in parts."""
 
 
 class _Book(NamedTuple):
@@ -77,29 +86,130 @@ def system(accounts: int = 1_000, assets: int = 20, seed: int = 0, shorts: bool 
         raise InputError(f"accounts={accounts}, assets={assets}: give at least one of each")
     rng = np.random.default_rng(seed)
     names = _names("asset", assets)
-    role = rng.choice(3, size=accounts, p=[0.55, 0.43, 0.02])
+    role = rng.choice(3, size=accounts, p=_ROLES)
     size = 1e3 * (1.0 + rng.pareto(1.2, size=accounts))
     book = _book(rng, role, size, assets, shorts)
     price = np.exp(rng.normal(2.0, 2.0, size=assets))
-    account_table, positions = _accounts(rng, role, book, names, price)
+    account_table, positions = _accounts(rng, role, book, _names("a", accounts), (names, price))
     depth = _DEPTH * sum_by(book.asset, np.abs(book.value), assets) + 1.0
     tables = {
-        "nodes": _nodes(size.sum()),
-        "assets": pd.DataFrame({"asset": [*names, "USD"]}).assign(kind=[*["altcoin"] * assets, "stablecoin"]),
+        **_rules(names, price, depth, size.sum()),
+        "accounts": account_table,
+        "positions": positions,
+        "claims": _claims(size.sum()),
+        "quotes": _quotes(rng, account_table[role == MAKER], names, depth),
+        "funding": _funding(rng, account_table),
+    }
+    return System(**tables), _fall(names)
+
+
+def partitioned(
+    folder: str | Path, accounts: int, assets: int = 20, seed: int = 0, shorts: bool = True, parts: int | None = None
+) -> Scenario:
+    """Write a synthetic system of any size in parts, and return a scenario that liquidates a part of it.
+
+    It is drawn as `system` draws one, each part from a seed of its own, and is written as it is drawn: no more than one
+    part is ever in memory. At most 1,000 accounts quote, and 10,000 margin calls are funded, by accounts of any part.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A new folder, which `contagion.open_partitioned` opens; it appears once it is whole.
+    accounts, assets, seed, shorts
+        As in `system`.
+    parts : int, optional
+        By default parts have at most 250,000 accounts.
+
+    Raises
+    ------
+    InputError
+        If a number is not whole or below one, there are fewer accounts than parts, or the folder is there already.
+
+    Examples
+    --------
+    >>> import contagion as ct
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as room:
+    ...     fall = partitioned(f"{room}/large", accounts=1_000, parts=4)
+    ...     ct.open_partitioned(f"{room}/large").accounts
+    (250, 250, 250, 250)
+    """
+    accounts, assets = _whole("accounts", accounts), _whole("assets", assets)
+    parts = _whole("parts", -(-accounts // _ACCOUNTS) if parts is None else parts)
+    if min(accounts, assets, parts) < 1 or parts > accounts:
+        raise InputError(f"accounts={accounts}, assets={assets}, parts={parts}: give at least one of each, and a part")
+    rng = np.random.default_rng(seed)
+    names, price = _names("asset", assets), np.exp(rng.normal(2.0, 2.0, size=assets))
+    held, total, makers, funding = np.zeros(assets), 0.0, [], []
+    with folder_in_parts(Path(folder)) as made:
+        for number in range(parts):
+            part = _part(np.random.default_rng([seed, number]), (number, parts, accounts), (names, price), shorts)
+            write_part(made, number, {"accounts": part.accounts, "positions": part.positions})
+            held, total = held + part.held, total + part.size
+            makers.append(part.makers)
+            funding.append(part.funding)
+        depth = _DEPTH * held + 1.0
+        quotes = _quotes(rng, pd.concat(makers, ignore_index=True), names, depth)
+        tables = {"quotes": quotes, "funding": pd.concat(funding, ignore_index=True)}
+        for table, frame in {**_rules(names, price, depth, total), **tables}.items():
+            write_parquet(frame, made / f"{table}.parquet")
+        write_part(made, 0, {"claims": _claims(total)})
+    return _fall(names)
+
+
+class _Part(NamedTuple):
+    """What is drawn of one part, and what the whole needs of it."""
+
+    accounts: pd.DataFrame
+    positions: pd.DataFrame
+    makers: pd.DataFrame  # its accounts that quote
+    funding: pd.DataFrame
+    held: Floats  # USD by asset
+    size: float  # USD
+
+
+def _part(rng: np.random.Generator, place: tuple[int, int, int], traded: tuple[Names, Floats], shorts: bool) -> _Part:
+    number, parts, accounts = place
+    first, last = accounts * number // parts, accounts * (number + 1) // parts
+    role = rng.choice(3, size=last - first, p=_ROLES)
+    size = 1e3 * (1.0 + rng.pareto(1.2, size=last - first))
+    book = _book(rng, role, size, traded[0].size, shorts)
+    name = _names("a", accounts, first, last)
+    table, positions = _accounts(rng, role, book, name, traded)
+    asks = np.flatnonzero(table["call_policy"] == "fund")[: -(-_FUNDED // parts)]
+    source = (first + asks + rng.integers(1, max(accounts, 2), size=asks.size)) % accounts
+    source_name = "a" + pd.Series(source).astype("str").str.zfill(len(str(accounts - 1)))
+    funding = pd.DataFrame({"account": name[asks], "source": source_name, "priority": 1.0})
+    return _Part(
+        accounts=table,
+        positions=positions,
+        makers=table[role == MAKER][: -(-_QUOTING // parts)],
+        funding=funding[source != first + asks],
+        held=sum_by(book.asset, np.abs(book.value), traded[0].size),
+        size=float(size.sum()),
+    )
+
+
+def _rules(names: Names, price: Floats, depth: Floats, size: float) -> dict[str, pd.DataFrame]:
+    """Return the tables that name no account."""
+    return {
+        "nodes": _nodes(size),
+        "assets": pd.DataFrame({"asset": [*names, "USD"]}).assign(kind=[*["altcoin"] * names.size, "stablecoin"]),
         "markets": _markets(names, price, depth),
         "terms": _terms(names),
         "oracles": _oracles(names),
-        "accounts": account_table,
-        "positions": positions,
-        "claims": pd.DataFrame({"creditor": ["bank", "bank"], "debtor": ["prime", "exchange0"]}).assign(
-            amount=0.002 * size.sum()
-        ),
-        "quotes": _quotes(rng, role, account_table, names, depth),
-        "funding": _funding(rng, account_table),
         "arbitrage": _arbitrage(names, depth),
     }
+
+
+def _claims(size: float) -> pd.DataFrame:
+    claims = pd.DataFrame({"creditor": ["bank", "bank"], "debtor": ["prime", "exchange0"]})
+    return claims.assign(amount=0.002 * size)
+
+
+def _fall(names: Names) -> Scenario:
     shocks = {str(name): 0.2 for name in names} | {str(names[0]): 0.12}
-    return System(**tables), Scenario(shocks=shocks, arbitrage=0.5, name="market-wide fall")
+    return Scenario(shocks=shocks, arbitrage=0.5, name="market-wide fall")
 
 
 def _whole(name: str, number: float) -> int:
@@ -113,9 +223,10 @@ def _whole(name: str, number: float) -> int:
     return whole
 
 
-def _names(stem: str, count: int) -> Names:
+def _names(stem: str, count: int, first: int = 0, last: int | None = None) -> Names:
+    """Return names of so many things, or of some of them."""
     width = len(str(count - 1))
-    numbers = pd.Series(np.arange(count)).astype("str").str.zfill(width)
+    numbers = pd.Series(np.arange(first, count if last is None else last)).astype("str").str.zfill(width)
     return (stem + numbers).to_numpy(dtype=object)
 
 
@@ -135,11 +246,10 @@ def _book(rng: np.random.Generator, role: Ints, size: Floats, assets: int, short
 
 
 def _accounts(
-    rng: np.random.Generator, role: Ints, book: _Book, names: Names, price: Floats
+    rng: np.random.Generator, role: Ints, book: _Book, account: Names, traded: tuple[Names, Floats]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return accounts above their liquidation levels, and their positions."""
-    count = role.size
-    account = _names("a", count)
+    count, (names, price) = role.size, traded
     gross = np.bincount(book.account, np.abs(book.value), minlength=count)
     owing = role != TRADER
     # collateral counts 0.8 at a lender and 0.9 at an exchange, so debts below leave health between 1.05 and 2.5
@@ -233,16 +343,16 @@ def _oracles(names: Names) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _quotes(rng: np.random.Generator, role: Ints, accounts: pd.DataFrame, names: Names, depth: Floats) -> pd.DataFrame:
+def _quotes(rng: np.random.Generator, makers: pd.DataFrame, names: Names, depth: Floats) -> pd.DataFrame:
     """Return quotes of at most a thousand market makers, at their own exchange, as much as the markets' own depth."""
-    makers = np.flatnonzero(role == MAKER)[:1000]
-    quoted = rng.integers(names.size, size=makers.size)
-    venue = accounts["platform"].to_numpy(dtype=object)[makers]
+    makers = makers.iloc[:_QUOTING]
+    quoted = rng.integers(names.size, size=len(makers))
+    venue = makers["platform"].to_numpy(dtype=object)
     share = pd.Series(dict(SHARES))
-    quoting = pd.Series(1.0).reindex(range(makers.size), fill_value=1.0).groupby([venue, quoted]).transform("sum")
+    quoting = pd.Series(1.0).reindex(range(len(makers)), fill_value=1.0).groupby([venue, quoted]).transform("sum")
     return pd.DataFrame(
         {
-            "account": accounts["account"].to_numpy(dtype=object)[makers],
+            "account": makers["account"].to_numpy(dtype=object),
             "market": venue + ":" + names[quoted],
             "depth": 0.5 * depth[quoted] * share.reindex(venue).to_numpy() / quoting.to_numpy(),
             "full_at": 0.95,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, cast, overload
 
 import numpy as np
 from tqdm import tqdm
 
+from contagion import cluster
 from contagion.arrays import lower
 from contagion.errors import InputError, NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
@@ -21,6 +22,8 @@ from contagion.system import System
 from contagion.validate import applied
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from contagion.parts.engine import Engine
 
 __all__ = ["solve"]
@@ -47,7 +50,7 @@ def solve(
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
     greatest: bool = False,
-    engine: Engine | None = None,
+    engine: Engine | Client | None = None,
 ) -> PartitionedSolution: ...
 
 
@@ -59,7 +62,7 @@ def solve(
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
     greatest: bool = False,
-    engine: Engine | None = None,
+    engine: Engine | Client | None = None,
 ) -> Solution | PartitionedSolution:
     """Return the least fixed point that a scenario forces on a system: prices, liquidations, liquidity and losses.
 
@@ -81,9 +84,10 @@ def solve(
         Whether to return the greatest fixed point instead, in which everybody runs because everybody else does. Rounds
         come down from everything lost; ``solution.self_fulfilling`` is the loss beyond that of the least fixed point,
         which no shock has forced. Not for systems in parts.
-    engine : Engine, optional
-        Who holds the parts of a system in parts: by default this machine, which streams them from disk
-        (`contagion.Streaming`).
+    engine : distributed.Client, optional
+        Who holds the parts of a system in parts: by default this machine, which streams them from disk; with the extra
+        ``contagion[distributed]``, the workers of a Dask client, which read them from the folder (all of them must see
+        it) and keep them in memory. One that dies is replaced, and the rounds go on.
 
     Returns
     -------
@@ -97,6 +101,8 @@ def solve(
         If system or scenario are not valid; the message lists every problem.
     NotConverged
         If ``max_rounds`` are not enough; the error carries the unfinished solution.
+    WorkersLost
+        If no worker of the engine is left and none comes.
 
     Notes
     -----
@@ -144,17 +150,29 @@ def _in_parts(
     max_rounds: int,
     on_failure: str,
     progress: bool,
-    engine: Engine | None,
+    engine: Engine | Client | None,
 ) -> PartitionedSolution:
-    from contagion.parts.local import Streaming  # loads the compiler
-    from contagion.parts.solve import solve_parts
+    from contagion.parts.solve import solve_parts  # loads the compiler
 
+    holder = _holder(engine)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
         show = partial(_show, bar)
-        solution = solve_parts(system, scenario, tol, max_rounds, engine or Streaming(), show, progress)
+        solution = solve_parts(system, scenario, tol, max_rounds, holder, show, progress)
     if not solution.converged and on_failure == "raise":
         raise NotConverged(_failure(solution), solution)
     return solution
+
+
+def _holder(engine: Engine | Client | None) -> Engine:
+    """Return who holds the parts: this machine unless somebody else is given."""
+    from contagion.parts.local import Streaming
+
+    if engine is None or isinstance(engine, Streaming):
+        return engine or Streaming()
+    refuse(cluster.check_engine(engine), "solve")
+    from contagion.parts.over_cluster import OverCluster  # loads Dask
+
+    return OverCluster(cast("Client", engine))
 
 
 def _check_parts(greatest: bool) -> None:

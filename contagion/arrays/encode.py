@@ -62,6 +62,8 @@ def by_shape(system: System) -> tuple[pd.DataFrame, Ints, Ints]:
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
+    if names.empty:
+        return np.zeros(0, dtype=np.int64)
     if len(index) + len(names) < _FEW:
         known = {name: number for number, name in enumerate(index.tolist())}
         return np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int64)

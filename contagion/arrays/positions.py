@@ -34,7 +34,7 @@ def positions_of(
     keys = pd.DataFrame({"platform": platform, "mode": modes[account], "asset": asset, "side": side})
     keys["weight"], keys["maintenance"] = floats(table["weight"]), floats(table["maintenance"])
     column, columns = distinct(keys)
-    columns["mode"] = pd.Series(mode_words.take(columns["mode"]), dtype="str")
+    columns["mode"] = pd.Series(mode_words.take(columns["mode"].to_numpy()), dtype="str")
     shape = (len(names.accounts), len(columns))
     positions = valued(matrix(np.abs(quantity), account, column, shape), columns, system, names)
     perp = side >= codes.LONG

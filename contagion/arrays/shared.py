@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from contagion.arrays.accounts import accounts_of, claims_of, nodes_of
-from contagion.arrays.encode import Labels, Names, in_order, matrix
+from contagion.arrays.encode import Labels, Names, floats, in_order, matrix
 from contagion.arrays.markets import markets_of, quotes_of
 from contagion.arrays.positions import distinct, valued
 from contagion.kernels import Inputs
@@ -43,7 +43,7 @@ def lower_shared(
     names = Names(pd.Index(nodes["node"]), pd.Index(assets["asset"]), pd.Index(markets["market"]), nobody)
     nothing = np.zeros(0, dtype=np.int64)
     quantity = matrix(np.zeros(0), nothing, nothing, (0, len(columns)))
-    quotes, quote_rows = quotes_of(system.quotes, names._replace(accounts=pd.Index(quoting, dtype="str")))
+    quotes, quote_rows = quotes_of(system.quotes, names._replace(accounts=pd.Index(pd.Series(quoting, dtype="str"))))
     alone, claims = system.with_table("funding", system.funding.iloc[:0]), claims_of(system, names)
     inputs = Inputs(
         positions=valued(quantity, columns, system, names),
@@ -56,7 +56,7 @@ def lower_shared(
 
 
 def levels_of_columns(system: System, columns: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Return the margin rule (1 if levels multiply maintenance) and level (k,) of each column's platform."""
+    """Return margin rule (1 if levels multiply maintenance) and liquidation level (k,) of each column's platform."""
     nodes = in_order(system.nodes, "node")[0].iloc[columns["platform"].to_numpy()]
-    strict = (nodes["margin_rule"] == "maintenance").to_numpy(dtype=np.float64)
-    return strict, nodes["liquidation_level"].to_numpy(dtype=np.float64)
+    strict = np.where(nodes["margin_rule"] == "maintenance", 1.0, 0.0)
+    return strict, floats(nodes["liquidation_level"])

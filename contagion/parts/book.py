@@ -53,8 +53,9 @@ class State(NamedTuple):
     def fresh(cls, book: Book) -> State:
         """Return the state in which nothing has happened."""
         size = book.spare.size
-        integers = (np.zeros(size, dtype=dtype) for dtype in (np.int64, np.int64, np.int8, np.uint8))
-        return cls(book.spare.copy(), np.zeros(size), *integers)
+        called, sold = np.zeros((2, size), dtype=np.int64)
+        cause, closed = np.zeros(size, dtype=np.int8), np.zeros(size, dtype=np.uint8)
+        return cls(book.spare.copy(), np.zeros(size), called, sold, cause, closed)
 
 
 class Summary(NamedTuple):

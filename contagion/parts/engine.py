@@ -19,7 +19,9 @@ __all__ = ["Engine", "Parts"]
 class Parts(Protocol):
     """All parts of a system, opened; answers come in the order of parts."""
 
-    summaries: Sequence[Summary]
+    @property
+    def summaries(self) -> Sequence[Summary]:
+        """Return what the whole has to know of each part."""
 
     def place(self, columns: Sequence[Ints]) -> None:
         """Tell each part the numbers of its term columns in the system as a whole; comes before all that follows."""

@@ -66,10 +66,10 @@ class LocalParts:
     def __init__(self, plan: Plan, room: Path, progress: bool) -> None:
         self._plan, self._room = plan, room
         self._columns: Sequence[Ints] = ()
-        self.summaries: list[Summary] = []
+        self.summaries: Sequence[Summary] = ()
         self._packed: list[_Packed] = []
         for number in tqdm(range(len(plan.parts)), desc="parts", unit="", disable=not progress):
-            self._pack(number)
+            self.summaries = (*self.summaries, self._pack(number))
         found = [problem for summary in self.summaries for problem in summary.problems]
         if not found:
             found = repeated_names(plan, [packed.names for packed in self._packed])
@@ -77,13 +77,12 @@ class LocalParts:
             raise InputError(found, str(plan.folder))
         for packed in self._packed:
             packed.names.unlink()
-        self.close = weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
+        self._clear = weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
 
-    def _pack(self, number: int) -> None:
+    def _pack(self, number: int) -> Summary:
         made = pack_part(self._plan, number)
-        self.summaries.append(made.summary)
         if made.book is None:
-            return
+            return made.summary
         stem = self._room / f"{number:05}"
         np.save(stem.with_suffix(".npy"), made.names)
         self._packed.append(
@@ -93,6 +92,7 @@ class LocalParts:
                 stem.with_suffix(".npy"),
             )
         )
+        return made.summary
 
     def place(self, columns: Sequence[Ints]) -> None:
         """Take down the numbers of term columns."""
@@ -115,6 +115,10 @@ class LocalParts:
         for number, packed in enumerate(self._packed):
             state = State(*packed.state.open())
             write_account_table(self._plan, number, folder, ending, state, None if funds is None else funds[number])
+
+    def close(self) -> None:
+        """Remove the directory."""
+        self._clear()
 
     def _visit(self, act: Callable[[int, Part], T], ahead: bool = True) -> list[T]:
         """Return what becomes of each part: as many at a time as there are threads, and the next ones on their way."""

@@ -15,7 +15,7 @@ from contagion.io.partitioned import read_part
 from contagion.kernels import Inputs, chunks, fused_lines, fused_screen
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.inputs import Bools, Ints
-from contagion.kernels.packed import pack, some, spare, unit_surplus
+from contagion.kernels.packed import Packed, pack, some, spare, unit_surplus
 from contagion.kernels.threads import over_chunks
 from contagion.parts.book import Book, Summary
 from contagion.parts.messages import Plan
@@ -23,7 +23,7 @@ from contagion.scenario import Scenario
 from contagion.system import System
 from contagion.validate import problems
 
-__all__ = ["PackedPart", "hashes", "pack_part", "system_of_part"]
+__all__ = ["PackedPart", "hashes", "pack_part", "refused", "system_of_part"]
 
 _WHOLE = ("quotes", "funding")
 """Small tables that name accounts of any part, and so are checked with all parts."""
@@ -44,9 +44,9 @@ def pack_part(plan: Plan, number: int) -> PackedPart:
         found = _misplaced(plan, number, frames)
         system = system_of_part(plan, frames)
     except InputError as error:
-        return _refused(plan, number, error.problems)
+        return refused(plan, number, error.problems)
     found += [f"{_part(plan, number)}: {each}" for each in problems(system) if each not in plan.known]
-    return _refused(plan, number, found) if found else _packed(plan, number, system)
+    return refused(plan, number, found) if found else _packed(plan, number, system)
 
 
 def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
@@ -58,7 +58,7 @@ def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
 def _packed(plan: Plan, number: int, system: System) -> PackedPart:
     inputs, labels = lower(system, Scenario())
     names = labels.accounts
-    quoting, linked = (_named(each, names) for each in _names_elsewhere(plan.small))
+    quoting, linked = _named(plan.small, names)
     inputs = inputs._replace(quotes=inputs.quotes._replace(account=quoting))
     cuts = chunks.bounds(len(names), plan.accounts)
     book = _book(inputs, quoting, linked, cuts)
@@ -81,7 +81,7 @@ def _packed(plan: Plan, number: int, system: System) -> PackedPart:
 
 def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
     """Return the accounts, packed and valued at opening prices; see `contagion.kernels.compiled.prepare`."""
-    accounts, price = pack(inputs, linked), inputs.markets.price
+    accounts, price = _alike(pack(inputs, linked)), inputs.markets.price
     size = accounts.cash.size
     values, recovery = unit_values(inputs.positions, price, price), np.ones(inputs.nodes.buffer.size)
     surplus, lines, weight = unit_surplus(accounts, values), np.empty((size, 5)), np.empty(size)
@@ -98,22 +98,31 @@ def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
     )
 
 
+def _alike(accounts: Packed) -> Packed:
+    """Return accounts with arrays of the same types in every part: kernels would be compiled anew for any other.
+
+    An empty matrix has wider indices than others, and columns of tables may not be written to.
+    """
+    narrow = {
+        name: index.astype(np.int32, copy=False)
+        for name in ("start", "owed_start", "owed_by")
+        if (index := getattr(accounts, name)).max(initial=0) < 1 << 31
+    }
+    return Packed(*(np.require(array, requirements=["C", "W"]) for array in accounts._replace(**narrow)))
+
+
 def hashes(names: pd.Series[str]) -> NDArray[np.uint64]:
     """Return a number for each name, ascending; two names hardly ever share one."""
     found: NDArray[np.uint64] = np.sort(pd.util.hash_array(names.to_numpy(dtype=object), categorize=False))
     return found
 
 
-def _names_elsewhere(small: System) -> tuple[pd.Series[str], pd.Series[str]]:
-    """Return the accounts that quotes name, and those that funding names, each once."""
-    funding = pd.concat([small.funding["account"], small.funding["source"]], ignore_index=True)
-    return small.quotes["account"].drop_duplicates(), funding.drop_duplicates()
-
-
-def _named(wanted: pd.Series[str], names: pd.Index[str]) -> Ints:
-    """Return the accounts of a part, ascending, that are among those wanted."""
-    found = code(wanted, names)
-    return np.sort(found[found >= 0])
+def _named(small: System, names: pd.Index[str]) -> tuple[Ints, Ints]:
+    """Return the accounts of a part, ascending, that quotes name, and those that funding names."""
+    columns = [small.quotes["account"], small.funding["account"], small.funding["source"]]
+    found = code(pd.concat(columns, ignore_index=True), names)
+    quoting, linked = (np.unique(each) for each in np.split(found, [len(columns[0])]))
+    return quoting[quoting >= 0], linked[linked >= 0]
 
 
 def _misplaced(plan: Plan, number: int, frames: dict[str, pd.DataFrame]) -> list[str]:
@@ -151,7 +160,8 @@ def _part(plan: Plan, number: int) -> str:
     return plan.parts[number].removesuffix(".parquet")
 
 
-def _refused(plan: Plan, number: int, found: list[str] | tuple[str, ...]) -> PackedPart:
+def refused(plan: Plan, number: int, found: list[str] | tuple[str, ...]) -> PackedPart:
+    """Return what stands for a part that cannot be packed, and why."""
     nothing = np.zeros(0)
     summary = Summary(
         number, 0, 0, pd.DataFrame(), (), (), nothing, nothing, np.zeros((0, 0)), plan.small.claims, tuple(found)

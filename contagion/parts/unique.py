@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from contagion.io.partitioned import read_part
 from contagion.parts.messages import Plan
 
-__all__ = ["repeated_names"]
+__all__ = ["AT_ONCE", "cuts", "repeated_names", "sentence", "twins"]
 
-_AT_ONCE = 4_000_000
+AT_ONCE = 4_000_000
 """Names that are compared at a time."""
 
 
@@ -24,20 +24,26 @@ def repeated_names(plan: Plan, files: Sequence[Path]) -> list[str]:
     Hashes are compared range by range; only those that occur twice are looked up.
     """
     names = [np.load(file, mmap_mode="r") for file in files]
-    ranges = max(1, -(-plan.accounts // _AT_ONCE))
-    cuts = [(1 << 64) // ranges * number for number in range(1, ranges)]
-    ends = [[0, *np.searchsorted(each, np.array(cuts, dtype=np.uint64)).tolist(), each.size] for each in names]
-    twins = [_twins([each[end[r] : end[r + 1]] for each, end in zip(names, ends, strict=True)]) for r in range(ranges)]
-    twice = np.concatenate(twins)
-    return _sentence(plan, twice) if twice.size else []
+    ranges = max(1, -(-plan.accounts // AT_ONCE))
+    ends = [[0, *np.searchsorted(each, cuts(ranges)).tolist(), each.size] for each in names]
+    found = [twins([each[end[r] : end[r + 1]] for each, end in zip(names, ends, strict=True)]) for r in range(ranges)]
+    twice = np.concatenate(found)
+    return sentence(plan, twice) if twice.size else []
 
 
-def _twins(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+def cuts(ranges: int) -> NDArray[np.uint64]:
+    """Return where each of so many ranges of hashes begins, but the first."""
+    return np.array([(1 << 64) // ranges * number for number in range(1, ranges)], dtype=np.uint64)
+
+
+def twins(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """Return the hashes that occur more than once."""
     together = np.sort(np.concatenate(parts))
-    return together[1:][together[1:] == together[:-1]]
+    repeated: NDArray[np.uint64] = together[1:][together[1:] == together[:-1]]
+    return repeated
 
 
-def _sentence(plan: Plan, twice: NDArray[np.uint64]) -> list[str]:
+def sentence(plan: Plan, twice: NDArray[np.uint64]) -> list[str]:
     """Return the sentence, once names with equal hashes have turned out to be equal."""
     found = []
     for part in plan.parts:
