@@ -13,6 +13,7 @@ from contagion.arrays import lower
 from contagion.errors import NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
 from contagion.kernels import Record, iterate, settle
+from contagion.kernels.ahead import iterate_ahead
 from contagion.kernels.rounds import everything_lost
 from contagion.scenario import Scenario
 from contagion.solution import Solution
@@ -30,6 +31,7 @@ def solve(
     on_failure: Literal["raise", "return"] = "raise",
     progress: bool = False,
     greatest: bool = False,
+    rounds: Literal["jacobi", "fast"] = "jacobi",
 ) -> Solution:
     """Return the least fixed point that a scenario forces on a system: prices, liquidations, liquidity and losses.
 
@@ -51,6 +53,14 @@ def solve(
         Whether to return the greatest fixed point instead, in which everybody runs because everybody else does. Rounds
         come down from everything lost; ``solution.self_fulfilling`` is the loss beyond that of the least fixed point,
         which no shock has forced.
+    rounds : {"jacobi", "fast"}
+        Order of the rounds. Jacobi rounds are the model's own timeline. Fast ones reach the same fixed point, to 1e-9,
+        and near a tipping point in dozens of passes over the accounts instead of thousands: where rounds are slow, a
+        pass looks ahead along a path and goes as far as is certain not to pass the least fixed point. ``rounds`` and
+        round numbers of accounts then count passes, and `timeline` and `provenance` are not to be had. Systems that do
+        not keep the order (with hedges, funded calls, or accounts that nodes own) are solved by Jacobi rounds all the
+        same, as are those whose rounds are fast enough: ``solution.looks`` is then 0. The greatest fixed point is not
+        affected.
 
     Returns
     -------
@@ -80,12 +90,12 @@ def solve(
     (True, 368928)
     """
     scenario = Scenario() if scenario is None else scenario
-    _check_arguments(system, scenario, tol, max_rounds, on_failure)
+    _check_arguments(system, scenario, tol, max_rounds, on_failure, rounds)
     system = applied(system, scenario)
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
         show = partial(_show, bar)
-        run = iterate(inputs, tol, max_rounds, show)
+        run = (iterate_ahead if rounds == "fast" else iterate)(inputs, tol, max_rounds, show)
         worst = (
             iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum) if greatest else None
         )
@@ -98,7 +108,9 @@ def solve(
     return solution
 
 
-def _check_arguments(system: object, scenario: object, tol: object, max_rounds: object, on_failure: object) -> None:
+def _check_arguments(
+    system: object, scenario: object, tol: object, max_rounds: object, on_failure: object, rounds: object
+) -> None:
     problems = instance("system", system, System, "a System (read_system reads one from a folder)")
     problems += instance("scenario", scenario, Scenario, "a Scenario (read_scenario reads one from TOML)")
     if not (is_number(tol) and tol > 0.0):
@@ -106,6 +118,8 @@ def _check_arguments(system: object, scenario: object, tol: object, max_rounds: 
     problems += whole("max_rounds", max_rounds, 1)
     if on_failure not in ("raise", "return"):
         problems.append(f"on_failure is {on_failure!r}; give 'raise' or 'return'")
+    if rounds not in ("jacobi", "fast"):
+        problems.append(f"rounds is {rounds!r}; give 'jacobi' or 'fast'")
     refuse(problems, "solve")
 
 
@@ -125,6 +139,6 @@ def _failure(solution: Solution) -> str:
     return (
         f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "
         f"(tol {solution.tol:.0e}), rate {solution.rate:.6f}, estimated error {solution.error_estimate:.1e}; "
-        "the scenario may be close to a tipping point: raise max_rounds, "
+        "the scenario may be close to a tipping point: raise max_rounds, try rounds=\"fast\", "
         'or take the unfinished state with on_failure="return"'
     )
