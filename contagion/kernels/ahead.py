@@ -81,7 +81,7 @@ class _Search:
         self._state = start(inputs) if begin is None else begin
         self._warm = begin is not None
         self._pass = account_pass(inputs, self._state, immune, prepared, np.maximum)
-        self._opening = opening_lines(inputs).equity if prepared is None else prepared.opening
+        self._opening: Floats | None = None if prepared is None else prepared.opening
         self.records: list[Record] = []
         self._steps: list[float] = []  # of the ordinary rounds since the last look
         self._past: list[tuple[Floats, Floats]] = []  # points, and where the map takes them
@@ -100,9 +100,10 @@ class _Search:
         return consistent and not self._looking and (settled(steps, tol) or self._bound <= ACCURACY)
 
     def result(self, tol: float) -> Rounds:
+        """Return where the rounds have come to."""
         steps = self._steps
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
-        return Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, float(self._bound))
+        return Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps), float(self._bound))
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""
@@ -155,7 +156,13 @@ class _Search:
         self.records.append(self.records[-1]._replace(step=moved, log_drop=self._state.log_drop))
 
     def _along(self, path: Path) -> Along:
-        return accounts_along(self._inputs, path, self._opening, self._immune)
+        if self._opening is None:
+            self._opening = opening_lines(self._inputs).equity
+        if self._prepared is None:
+            return accounts_along(self._inputs, path, self._opening, self._immune)
+        from contagion.kernels import fused_path  # loads the compiler
+
+        return fused_path.accounts_along(self._inputs, path, self._prepared, self._immune)
 
     def _path(self) -> Path:
         """Return where to look: to where the last points extrapolate to, or where the last step went."""

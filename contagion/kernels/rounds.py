@@ -56,8 +56,9 @@ class Rounds(NamedTuple):
     liquidated_round: Ints  # (a,) first round with a sale, 0 if none
     cause: Codes  # (a,) rule behind the first sale, 0 if none
     converged: bool
-    looks: int = 0  # how many of the records are looks ahead and certificates; see `contagion.kernels.ahead`
-    bound: float = math.nan  # largest distance of a log drop or haircut from the fixed point, where one was certified
+    looks: int = 0  # how many of the records are no rounds but looks ahead; see `contagion.kernels.ahead`
+    last: tuple[float, ...] = ()  # steps of the rounds since the last look
+    bound: float = math.nan  # certified distance of any log drop or haircut from the fixed point
 
 
 def start(inputs: Inputs) -> State:
