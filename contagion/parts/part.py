@@ -114,12 +114,12 @@ class Part:
         owned = sums_of_some(book.accounts.owned, book.owner, lost[book.accounts.owned], nodes, cuts)
         return Lost(dollars, deficits, sold, owned)
 
-    def _ledger(self, funds: Funds | None) -> fused.Ledger:
+    def _ledger(self, funds: Funds | None) -> fused_lines.Ledger:
         """Return the accounts' state with room for one round's notes; pages that are not written to cost nothing."""
         book, state = self.book, self.state
         room = np.zeros((2, state.spare.size))
         asked, need, received, given, drawn = (np.zeros(0),) * 5 if funds is None else self._spread(funds)
-        return fused.Ledger(*state, room[0], room[1], book.opening, np.zeros(0), asked, need, received, given, drawn)
+        return fused_lines.Ledger(*state, room[0], room[1], book.opening, np.zeros(0), asked, need, received, given, drawn)
 
     def _spread(self, funds: Funds) -> list[Floats]:
         """Return the columns of funds by account (a,)."""
