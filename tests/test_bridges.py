@@ -26,14 +26,14 @@ def paid(book: Book, recovery_rate: float, shock: Floats | None = None) -> pd.Se
     return nodes["liabilities"] * (1.0 - nodes["haircut"])
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(80))
 def test_the_joint_solver_clears_as_eisenberg_and_noe(seed: int) -> None:
     book = draw(seed)
     wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).payments
     np.testing.assert_allclose(paid(book, 1.0), wanted, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(0, 120, 2))
+@pytest.mark.parametrize("seed", range(0, 120, 4))
 def test_losses_of_a_scenario_are_losses_of_external_assets(seed: int) -> None:
     book = draw(seed)
     shock = book.assets * np.random.default_rng(seed).random(book.assets.size)
@@ -51,17 +51,17 @@ def on_the_edge(book: Book, clearing: ct.clearing.Clearing) -> bool:
 @pytest.mark.parametrize("rate", [0.9, 0.5, 0.0])
 def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float) -> None:
     tried = 0
-    for seed in range(120):
+    for seed in range(50):
         book = draw(seed)
         clearing = ct.clearing.rogers_veraart(book.liabilities, book.assets, rate, rate, book.external)
         if not on_the_edge(book, clearing):
             np.testing.assert_allclose(paid(book, rate), clearing.payments, rtol=1e-9, atol=1e-9, err_msg=str(seed))
             tried += 1
-    assert tried > 80
+    assert tried > 30
 
 
 def test_equity_is_what_the_classic_model_leaves() -> None:
-    for seed in range(40):
+    for seed in range(20):
         book = draw(seed)
         system = ct.System.from_liabilities(book.liabilities, book.assets, book.external)
         nodes = ct.solve(system, max_rounds=200_000).nodes
@@ -232,7 +232,7 @@ def test_the_joint_solver_is_cifuentes_ferrucci_shin_with_the_average_price() ->
             sold_some += 0.0 < sold.sum() < case.held.sum() * 0.99
             assert price == pytest.approx(classic.price, rel=1e-9), seed
             np.testing.assert_allclose(sold, classic.illiquid_sold, rtol=1e-9, atol=1e-9, err_msg=str(seed))
-    assert tried > 80
+    assert tried > 30
     assert sold_some > 30
 
 
