@@ -71,7 +71,7 @@ def shared(matrix: Any, assets: Any, nominal: Any) -> Any:
 
 
 def fire_sale(matrix: Any, liquid: Any, illiquid: Any, outside: Any, **options: Any) -> Any:
-    return clearing.cifuentes_ferrucci_shin(matrix, liquid, illiquid, 0.05, 0.1, outside, **options)
+    return clearing.cifuentes_ferrucci_shin(matrix, liquid, illiquid, 0.02, 0.1, outside, **options)
 
 
 NODES = {

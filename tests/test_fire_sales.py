@@ -435,12 +435,14 @@ def test_deleveraging_says_what_does_not_fit() -> None:
 
 @pytest.mark.parametrize("impact", ["exponential", "linear"])
 def test_without_a_floor_prices_may_fall_to_nothing(impact: Any) -> None:
-    """The first bank sells 100 into a depth of 0.1, which takes the price to 0; the second then has nothing left."""
+    """The first bank sells into a depth of 0.1, which takes that price to 0; the second, broke, sells its other 20."""
     result = clearing.cont_schaanning([[100.0, 0], [50, 20]], [1, 10], [0.1, 1e4], floor=0.0, impact=impact)
-    assert result.price.tolist() == [0.0, 1.0]
-    assert result.assets["price_drop"].tolist() == [1.0, 0.0]
-    assert np.isfinite(result.losses.to_numpy()).all()
-    assert result.equity.tolist() == pytest.approx([1 - (1 - 0.5 * result.deleveraging[1].iloc[0]) * 100, 10 - 50])
+    other = math.exp(-0.002) if impact == "exponential" else 0.998
+    assert result.price.tolist() == pytest.approx([0.0, other], rel=1e-12)
+    assert result.assets["price_drop"].tolist() == pytest.approx([1.0, 1 - other], rel=1e-9)
+    share = (100 - 0.95 * 33 * 1) / 100
+    equity = [1 - (1 - 0.5 * share) * 100, 10 - 50 - 0.5 * 20 * (1 - other)]
+    assert result.equity.tolist() == pytest.approx(equity, rel=1e-9)
 
 
 def test_an_asset_that_the_shock_takes_altogether_falls_no_further() -> None:
