@@ -291,8 +291,10 @@ def test_named_banks_beside_holdings_without_labels_and_named_assets() -> None:
         assert system.accounts["cash"].tolist() == [-41.0, -11.0]
         ct.validate(system)
     with pytest.raises(InputError) as caught:
-        ct.System.from_portfolios(["A", "A"], [[-1.0, 2.0], [3.0, 4.0]], 1.0, depth, capital_ratio=0.1, impact="x")
-    assert len(caught.value.problems) == 3
+        ct.System.from_portfolios(["A", "B"], [[-1.0, 2.0], [3.0, 4.0]], -np.inf, depth, capital_ratio=2, impact="x")
+    assert len(caught.value.problems) == 4
+    with pytest.raises(InputError, match="bank 'A' is listed twice"):
+        ct.System.from_portfolios(["A", "A"], [[1.0, 2.0], [3.0, 4.0]], 1.0, depth, capital_ratio=0.1)
     for banks in ("AB", 5):
         with pytest.raises(InputError, match="give a list of names"):
             ct.System.from_portfolios(banks, [[1.0], [2.0]], 1.0, 1.0, capital_ratio=0.1)
