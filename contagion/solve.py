@@ -139,6 +139,6 @@ def _failure(solution: Solution) -> str:
     return (
         f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "
         f"(tol {solution.tol:.0e}), rate {solution.rate:.6f}, estimated error {solution.error_estimate:.1e}; "
-        "the scenario may be close to a tipping point: raise max_rounds, try rounds=\"fast\", "
+        'the scenario may be close to a tipping point: raise max_rounds, try rounds="fast", '
         'or take the unfinished state with on_failure="return"'
     )
