@@ -71,13 +71,13 @@ class Solution(HandsOutCopies):
 
     @property
     def error_estimate(self) -> float:
-        """Estimated distance to the fixed point, residual·ρ/(1 − ρ); a certified one where rounds that look ahead have it."""
+        """Estimated distance to the fixed point, residual·ρ/(1 − ρ), or a certified one that fast rounds have found."""
         bound = self.parts.run.bound
         return error_estimate(self._steps) if math.isnan(bound) else bound
 
     @property
     def looks(self) -> int:
-        """How many of the passes over the accounts looked ahead (``rounds="fast"``); 0 if all were rounds in Jacobi order.
+        """How many passes over the accounts looked ahead (``rounds="fast"``); 0 if all were rounds in Jacobi order.
 
         With any, ``rounds`` and the round numbers of accounts count passes, and there is no timeline to tell.
         """

@@ -71,7 +71,7 @@ def accounts_along(inputs: Inputs, path: Path, ready: Prepared, immune: Immune |
     for group in range(1, groups):
         added += units[group]
         short += deficits[group]
-    return Along(*added, *short, *quoting_along(inputs, path, values, falls))
+    return Along(added[0], added[1], short[0], short[1], *quoting_along(inputs, path, values, falls))
 
 
 @compiled

@@ -26,7 +26,6 @@ from contagion.kernels.inputs import (
     CLOSE_FACTOR,
     DELEVER,
     FULL,
-    RESTORE,
     Accounts,
     Bools,
     Floats,
@@ -96,7 +95,6 @@ def accounts_along(inputs: Inputs, path: Path, opening: Floats, immune: Immune |
     edge, left = edge[rows], edge[rows] / GRID
     there = _Lines(*(line[rows] - left * less[rows] for line, less in zip(at, fall, strict=True)))
     later = _piece(given, rows, there, _Lines(*(less[rows] for less in fall)), left, before[rows], opening)
-    quoting = inputs.quotes.account
     felt = np.ones(before.size) if immune is None else np.where(immune.accounts, 0.0, 1.0)
     units, unit_slope, deficits, deficit_slope = _added(inputs, before, first, later, (rows, edge), felt)
     return Along(units, unit_slope, deficits, deficit_slope, *quoting_along(inputs, path, values, falls))
@@ -171,8 +169,10 @@ def _piece(
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
-def _restoring(owing: Floats, more: Floats, value: Floats, less: Floats, width: Floats | float) -> tuple[Floats, Floats]:
-    """Return λ = a/(V + a) and a slope that it has at least over a piece of some width, in which a grows and V falls."""
+def _restoring(
+    owing: Floats, more: Floats, value: Floats, less: Floats, width: Floats | float
+) -> tuple[Floats, Floats]:
+    """Return λ = a/(V + a) and its least slope over a piece of some width, in which a grows and V falls."""
     whole = value + owing
     last = whole + width * (more - less)
     share = np.where(owing <= 0.0, 0.0, np.where(value <= 0.0, 1.0, owing / whole))

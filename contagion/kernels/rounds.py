@@ -260,6 +260,7 @@ def account_pass(
 
 
 def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
+    """Return what a round did that ended in a state."""
     return Record(
         step=moved,
         evaluated_count=made.evaluated_count,
