@@ -70,7 +70,8 @@ class Streaming:
     scratch : str or Path, optional
         Where that directory is made; by default beside the folder of the system.
     workers : int
-        Processes that read, check and pack parts side by side; each takes the memory of a part.
+        Processes that read, check and pack parts side by side; each takes the memory of a part, and imports the script
+        that asks for more than one (``if __name__ == "__main__":``).
     """
 
     def __init__(self, scratch: str | Path | None = None, workers: int = 1) -> None:
