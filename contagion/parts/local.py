@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -33,9 +35,31 @@ T = TypeVar("T")
 class _Packed(NamedTuple):
     """A part on disk."""
 
+    summary: Summary
     book: Chest
     state: Chest
     names: Path
+
+
+def _pack(plan: Plan, room: Path, number: int) -> _Packed:
+    """Pack a part into files of a directory."""
+    made = pack_part(plan, number)
+    stem = room / f"{number:05}"
+    names = stem.with_suffix(".npy")
+    np.save(names, made.names)
+    book, state = ((), ()) if made.book is None else (made.book.arrays, State.fresh(made.book))
+    files = Chest.write(stem.with_suffix(".book"), book), Chest.write(stem.with_suffix(".state"), state)
+    return _Packed(made.summary, *files, names)
+
+
+@contextmanager
+def _side_by_side(workers: int) -> Iterator[Callable[[Callable[[int], T], Iterable[int]], Iterable[T]]]:
+    """Provide a map over processes; over none but this one if there is to be one."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map
 
 
 class Streaming:
@@ -43,18 +67,24 @@ class Streaming:
 
     Parameters
     ----------
-    scratch : Path, optional
+    scratch : str or Path, optional
         Where that directory is made; by default beside the folder of the system.
+    workers : int
+        Processes that read, check and pack parts side by side; each takes the memory of a part, and imports the script
+        that asks for more than one (``if __name__ == "__main__":``).
     """
 
-    def __init__(self, scratch: Path | None = None) -> None:
-        self._scratch = scratch
+    def __init__(self, scratch: str | Path | None = None, workers: int = 1) -> None:
+        self._scratch, self._workers = scratch, workers
 
     def open(self, plan: Plan, progress: bool = False) -> LocalParts:
         """Return the parts, read, checked and packed; see `contagion.parts.engine.Engine`."""
         room = Path(tempfile.mkdtemp(prefix=".contagion-", dir=self._scratch or plan.folder.absolute().parent))
         try:
-            return LocalParts(plan, room, progress)
+            with _side_by_side(self._workers) as each:
+                made = each(partial(_pack, plan, room), range(len(plan.parts)))
+                packed = list(tqdm(made, desc="parts", unit="", total=len(plan.parts), disable=not progress))
+            return LocalParts(plan, room, packed)
         except BaseException:
             shutil.rmtree(room, ignore_errors=True)
             raise
@@ -63,36 +93,18 @@ class Streaming:
 class LocalParts:
     """All parts as files in a directory, which goes when this object goes; see `contagion.parts.engine.Parts`."""
 
-    def __init__(self, plan: Plan, room: Path, progress: bool) -> None:
-        self._plan, self._room = plan, room
+    def __init__(self, plan: Plan, room: Path, packed: Sequence[_Packed]) -> None:
+        self._plan, self._packed = plan, packed
         self._columns: Sequence[Ints] = ()
-        self.summaries: Sequence[Summary] = ()
-        self._packed: list[_Packed] = []
-        for number in tqdm(range(len(plan.parts)), desc="parts", unit="", disable=not progress):
-            self.summaries = (*self.summaries, self._pack(number))
+        self.summaries: Sequence[Summary] = [each.summary for each in packed]
         found = [problem for summary in self.summaries for problem in summary.problems]
         if not found:
-            found = repeated_names(plan, [packed.names for packed in self._packed])
+            found = repeated_names(plan, [each.names for each in packed])
         if found:
             raise InputError(found, str(plan.folder))
-        for packed in self._packed:
-            packed.names.unlink()
+        for each in packed:
+            each.names.unlink()
         self._clear = weakref.finalize(self, shutil.rmtree, room, ignore_errors=True)
-
-    def _pack(self, number: int) -> Summary:
-        made = pack_part(self._plan, number)
-        if made.book is None:
-            return made.summary
-        stem = self._room / f"{number:05}"
-        np.save(stem.with_suffix(".npy"), made.names)
-        self._packed.append(
-            _Packed(
-                Chest.write(stem.with_suffix(".book"), made.book.arrays),
-                Chest.write(stem.with_suffix(".state"), State.fresh(made.book)),
-                stem.with_suffix(".npy"),
-            )
-        )
-        return made.summary
 
     def place(self, columns: Sequence[Ints]) -> None:
         """Take down the numbers of term columns."""

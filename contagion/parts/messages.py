@@ -18,7 +18,6 @@ class Plan(NamedTuple):
     parts: tuple[str, ...]  # names of their files
     small: System  # tables that do not stand in parts, with the overrides of the scenario
     accounts: int  # in all parts
-    known: frozenset[str]  # problems of the small tables, which are not told again
 
 
 class Broadcast(NamedTuple):

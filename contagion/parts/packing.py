@@ -45,7 +45,7 @@ def pack_part(plan: Plan, number: int) -> PackedPart:
         system = system_of_part(plan, frames)
     except InputError as error:
         return refused(plan, number, error.problems)
-    found += [f"{_part(plan, number)}: {each}" for each in problems(system) if each not in plan.known]
+    found += [f"{_part(plan, number)}: {each}" for each in problems(system)]
     return refused(plan, number, found) if found else _packed(plan, number, system)
 
 

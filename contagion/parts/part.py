@@ -119,7 +119,9 @@ class Part:
         book, state = self.book, self.state
         room = np.zeros((2, state.spare.size))
         asked, need, received, given, drawn = (np.zeros(0),) * 5 if funds is None else self._spread(funds)
-        return fused_lines.Ledger(*state, room[0], room[1], book.opening, np.zeros(0), asked, need, received, given, drawn)
+        return fused_lines.Ledger(
+            *state, room[0], room[1], book.opening, np.zeros(0), asked, need, received, given, drawn
+        )
 
     def _spread(self, funds: Funds) -> list[Floats]:
         """Return the columns of funds by account (a,)."""

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from contagion import frames
-from contagion.errors import ContagionError
 from contagion.frames.nodes import with_sums
 from contagion.frozen import HandsOutCopies
 from contagion.io.partitioned import folder_in_parts
@@ -34,6 +33,12 @@ if TYPE_CHECKING:
     from contagion.parts.whole import Whole
 
 __all__ = ["PartitionedSolution", "Settled", "settled"]
+
+_CURES = dict.fromkeys(
+    ("liquidations", "direct_loss", "amplification", "stock_flow", "knife_edge", "enclosure", "self_fulfilling"),
+    "solve a System for it (read_system), if it fits",
+) | {"accounts": "write_accounts(folder) writes it part by part"}
+"""What to do about what a `contagion.Solution` has and this has not."""
 
 
 class Settled(NamedTuple):
@@ -173,9 +178,8 @@ class PartitionedSolution(HandsOutCopies):
         self.parts.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "accounts":
-            raise ContagionError("a partitioned solution holds no table of accounts; use write_accounts(folder)")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        cure = f": it takes all accounts in memory; {_CURES[name]}" if name in _CURES else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{cure}")
 
     @property
     def _made(self) -> frames.Parts:

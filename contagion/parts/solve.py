@@ -69,10 +69,8 @@ def _plan(system: Partitioned, scenario: Scenario) -> Plan:
     """Return what every part has to know; small tables and scenario are checked first, as far as parts go without."""
     small = system.small
     alone = System(**{name: table for name, table in small.tables() if name not in ("quotes", "funding")})
-    known = problems(alone)
-    found = known + check_scenario(small, scenario)
-    refuse(found, f"{system.folder} and scenario")
-    return Plan(system.folder, system.names, small, sum(system.accounts), frozenset(known))
+    refuse([*problems(alone), *check_scenario(small, scenario)], f"{system.folder} and scenario")
+    return Plan(system.folder, system.names, small, sum(system.accounts))
 
 
 def _check_names(plan: Plan, parts: Parts) -> None:
