@@ -31,8 +31,7 @@ def read(path: str | None) -> tuple[pd.DataFrame, pd.Series[float]]:
     raw = json.loads(Path(path).read_text("utf-8"))
     edges, nodes = pd.DataFrame(raw["edges"]), pd.DataFrame(raw["nodes"]).set_index("id")
     debts = edges.pivot_table("amount", "debtor", "creditor", "sum", 0.0).reindex(index=nodes.index, fill_value=0.0)
-    gdp = nodes["gdp_usd"].astype(float)
-    return debts.reindex(columns=nodes.index, fill_value=0.0), 0.05 * gdp.fillna(gdp.min())
+    return debts.reindex(columns=nodes.index, fill_value=0.0), 0.05 * nodes["gdp_usd"].fillna(nodes["gdp_usd"].min())
 
 
 def main(path: str | None = None, folder: str | None = None) -> None:
@@ -51,8 +50,8 @@ def main(path: str | None = None, folder: str | None = None) -> None:
         print(f"{name}: the others lose {lost:,.0f}, {lost / total:.1%} of their equity; {down.sum() - 1} of them fail")
     system = ct.System.from_liabilities(debts, assets, outside)
     solution = ct.solve(system, ct.Scenario(name=f"{first} fails", losses={first: loss}))
-    gap = (solution.nodes["haircut"] + cleared.recovery_rate - 1.0).abs().max()
-    print(f"The joint solver's recovery rates differ from those of clearing by {gap:.0e} at most.")
+    gaps = (solution.nodes["haircut"] + cleared.recovery_rate - 1.0).abs()
+    print(f"The joint solver's recovery rates differ from those of clearing by {gaps.max():.0e} at most.")
     if folder:
         ct.render(ct.draw_paths(solution, k=12), Path(folder) / "country-claims", formats=("svg", "png"))
 

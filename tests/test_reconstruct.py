@@ -243,6 +243,9 @@ def test_fitness_refuses_what_no_network_has() -> None:
         reconstruct.fitness(OWNED, OWED)
     with pytest.raises(InputError, match="only 26 pairs"):
         reconstruct.fitness(OWNED, OWED, links=30)
+    for totals in (([], []), ([0, 0], [0, 0])):
+        with pytest.raises(InputError, match=f"no two of {len(totals[0])} banks have something to borrow"):
+            reconstruct.fitness(*totals, density=0.5)
 
 
 # gandy_veraart
@@ -444,6 +447,23 @@ def test_ensemble_losses_are_those_of_each_network_in_turn() -> None:
     assert found.by_node.loc["b", "0.1"] == pytest.approx(np.quantile(found.samples.loc["b"], 0.1))
     assert list(found.total.index) == ["mean", "0.1", "0.5"]
     assert found.samples.std(axis=1).max() > 0.0
+
+
+def test_ensemble_losses_leave_to_the_model_what_mappings_leave_out() -> None:
+    """A shock to one bank is none to the others; external assets have no such default."""
+    frame = pd.DataFrame([[0, 1.0, 2.0], [1.0, 0, 0], [0, 3.0, 0]], list("abc"), list("abc"))
+    pair = [frame, 2.0 * frame]
+    equity = {"c": 4.0, "a": 5.0, "b": 6.0}
+    found = reconstruct.ensemble_losses(ct.clearing.debtrank, pair, loss="loss", equity=equity, shock={"b": 0.5})
+    for number, network in enumerate(pair):
+        alone = ct.clearing.debtrank(network, equity, {"b": 0.5}).frame["loss"]
+        np.testing.assert_allclose(found.samples[number], alone.loc[list("abc")], rtol=1e-12)
+    bounds = reconstruct.interval_losses(ct.clearing.debtrank, *pair, equity=equity, shock=pd.Series({"b": 0.5}))
+    assert bounds.lower == pytest.approx(found.samples[0].sum())
+    with pytest.raises(InputError, match="'d'"):
+        reconstruct.ensemble_losses(ct.clearing.debtrank, pair, equity=equity, shock={"d": 0.5})
+    with pytest.raises(InputError, match="external_assets"):
+        reconstruct.ensemble_losses(ct.clearing.eisenberg_noe, pair, external_assets={"b": 0.5})
 
 
 def test_ensemble_losses_by_column_and_function() -> None:

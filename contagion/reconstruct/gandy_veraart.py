@@ -41,16 +41,15 @@ _SWITCHES, _SPARSE = 0.3, 0.1
 class Chain:
     """How long the sampler runs; a sweep is as many moves as links are expected, at least 100.
 
-    A thousand banks or more take hundreds of sweeps to forget where they started: burn in until ``links`` of the
-    ensemble has no trend.
+    Burn in until ``links`` of the ensemble has no trend; ``effective_samples`` says how many draws they are worth.
 
     Parameters
     ----------
     samples : int
         Networks to keep.
     burn_in : int
-        Sweeps before the first is kept; the chain starts from the network of largest entropy, and
-        above 300 banks from a mean of a few networks with few links.
+        Sweeps before the first is kept; the chain starts from the network of largest entropy, and above 300 banks from
+        a draw with about the same totals, fitted to them.
     thin : int
         Sweeps from one that is kept to the next; more, if samples should be less alike.
     seed : int
@@ -79,7 +78,7 @@ def gandy_veraart(
 
     Before totals are known, i owes j something with probability p_ij, independently, and then an exponential amount of
     mean 1/rate. What is drawn is this, given the totals and known cells. Draws depend on their predecessors: look at
-    ``links`` and repeat with more ``thin``, or another seed, before quantiles are trusted.
+    ``effective_samples`` and repeat with more ``thin``, or another seed, before quantiles are trusted.
 
     Parameters
     ----------
@@ -107,10 +106,12 @@ def gandy_veraart(
     -----
     Gandy and Veraart (2017), A Bayesian methodology for systemic risk assessment in financial networks, Management
     Science 63: the model of section 3 and its Gibbs sampler on cycles. Cycles are walked along links that exist, and
-    outcomes weighted for it, where theirs are drawn from all cells and mostly void if links are rare; the posterior is
-    the same. Sums of totals in round numbers are often equal by chance, and a network could then fall apart for ever;
-    theirs stays so. Here such totals are taken as rounded: they are moved apart by 1e-13, and links of no more than
-    1e-12 of a total are left out.
+    outcomes weighted for it, where theirs are drawn from all cells and mostly void if links are rare; and where they
+    are, three moves of ten switch one link against a path that joins its ends. The posterior is the same.
+
+    Sums of totals in round numbers are often equal by chance, and a network could then fall apart for ever; theirs
+    stays so. Here such totals are taken as rounded: they are moved apart by 1e-13, and links of no more than 1e-12 of a
+    total are left out.
 
     Examples
     --------

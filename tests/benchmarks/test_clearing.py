@@ -151,7 +151,7 @@ def test_all_defaults_are_much_faster_than_one_after_the_other() -> None:
 
 
 def test_maximum_entropy_is_thirty_times_faster_than_products_of_dense_matrices() -> None:
-    """One round is timed, diag(r)·M and M·diag(c) as the package has it, and rounds to a misfit of 1e-12 are counted."""
+    """One round is timed, diag(r)·M·diag(c) as the package has it, and rounds to a misfit of 1e-12 are counted."""
     given = banks()
     owed, owned = np.asarray(given.debts.sum(axis=1)), np.asarray(given.debts.sum(axis=0))
     ours = seconds(lambda: reconstruct.max_entropy(owned, owed), 3)
