@@ -17,6 +17,8 @@ Charts (``draw_timeline``, ``draw_tipping``, ``draw_collateral_curve``, ``draw_l
 load matplotlib when they are first asked for.
 """
 
+from importlib import import_module as _import_module
+
 from contagion import clearing, datasets, generate, reconstruct
 from contagion import notebook as notebook  # loaded so that systems and solutions show themselves in notebooks
 from contagion.attribution import Attribution, attribute, paths, provenance, walks
@@ -26,6 +28,7 @@ from contagion.errors import ContagionError, InputError, NotConverged, WorkersLo
 from contagion.io import read_system, write_system
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from contagion.override import Override
+from contagion.parts import Partitioned, PartitionedSolution, open_partitioned, partition
 from contagion.ranking import rank
 from contagion.review import review
 from contagion.scenario import Scenario, read_scenario
@@ -56,6 +59,8 @@ __all__ = [
     "InputError",
     "NotConverged",
     "Override",
+    "Partitioned",
+    "PartitionedSolution",
     "ReverseStress",
     "Scenario",
     "Solution",
@@ -79,6 +84,8 @@ __all__ = [
     "historical_draws",
     "impact_if_failed",
     "leverage_distribution",
+    "open_partitioned",
+    "partition",
     "paths",
     "provenance",
     "rank",
@@ -100,17 +107,21 @@ __all__ = [
     "write_system",
 ]
 
-_CHARTS = ("draw_collateral_curve", "draw_leverage", "draw_timeline", "draw_tipping")
+_LATE = {
+    "Streaming": "contagion.parts.local",
+    "draw_collateral_curve": "contagion.charts",
+    "draw_leverage": "contagion.charts",
+    "draw_timeline": "contagion.charts",
+    "draw_tipping": "contagion.charts",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Load charts, and matplotlib with them, when one is first asked for."""
-    if name not in _CHARTS:
+    """Load charts with matplotlib, and what streams parts with the compiler, when they are first asked for."""
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from contagion import charts
-
-    return getattr(charts, name)
+    return getattr(_import_module(_LATE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_CHARTS])
+    return sorted([*globals(), *_LATE])

@@ -15,7 +15,7 @@ from contagion.kernels.convergence import error_estimate, local_rate
 from contagion.scenario import Scenario
 from contagion.system import System
 
-__all__ = ["Solution"]
+__all__ = ["Solution", "untold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,17 @@ class Solution(HandsOutCopies):
 
     @property
     def error_estimate(self) -> float:
-        """Estimated distance to the fixed point, residual·ρ/(1 − ρ)."""
-        return error_estimate(self._steps)
+        """Estimated distance to the fixed point, residual·ρ/(1 − ρ), or a certified one that fast rounds have found."""
+        bound = self.parts.run.bound
+        return error_estimate(self._steps) if math.isnan(bound) else bound
+
+    @property
+    def looks(self) -> int:
+        """How many passes over the accounts looked ahead (``rounds="fast"``); 0 if all were rounds in Jacobi order.
+
+        With any, ``rounds`` and the round numbers of accounts count passes, and there is no timeline to tell.
+        """
+        return self.parts.run.looks
 
     @cached_property
     def enclosure(self) -> tuple[float, float]:
@@ -95,7 +104,8 @@ class Solution(HandsOutCopies):
 
     @cached_property
     def _steps(self) -> tuple[float, ...]:
-        return tuple(record.step for record in self.parts.run.records)
+        run = self.parts.run
+        return run.last if run.looks else tuple(record.step for record in run.records)
 
     @cached_property
     def markets(self) -> pd.DataFrame:
@@ -139,7 +149,7 @@ class Solution(HandsOutCopies):
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """One row a round.
+        """One row a round, or a look ahead.
 
         step (largest move), evaluated_count (accounts looked at; no other can have changed),
         called_count and liquidated_count (accounts), sold, deficit, depth_withdrawn (USD so far),
@@ -193,3 +203,10 @@ class Solution(HandsOutCopies):
     @cached_property
     def _stock_flow(self) -> dict[str, float]:
         return frames.stock_flow(self.parts)
+
+
+def untold(solution: object) -> list[str]:
+    """Return the problem of a solution whose passes were not all rounds of the model, if it is one."""
+    if isinstance(solution, Solution) and solution.looks:
+        return ['the solution was found by looking ahead and has no timeline; solve again with rounds="jacobi"']
+    return []

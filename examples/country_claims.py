@@ -31,27 +31,27 @@ def read(path: str | None) -> tuple[pd.DataFrame, pd.Series[float]]:
     raw = json.loads(Path(path).read_text("utf-8"))
     edges, nodes = pd.DataFrame(raw["edges"]), pd.DataFrame(raw["nodes"]).set_index("id")
     debts = edges.pivot_table("amount", "debtor", "creditor", "sum", 0.0).reindex(index=nodes.index, fill_value=0.0)
-    gdp = nodes["gdp_usd"].astype(float)
-    return debts.reindex(columns=nodes.index, fill_value=0.0), 0.05 * gdp.fillna(gdp.min())
+    return debts.reindex(columns=nodes.index, fill_value=0.0), 0.05 * nodes["gdp_usd"].fillna(nodes["gdp_usd"].min())
 
 
 def main(path: str | None = None, folder: str | None = None) -> None:
     debts, equity = read(path)
     owed, outside = debts.sum(axis=1), debts.sum(axis=0)
     first, assets = str(owed.idxmax()), equity + owed
-    loss = min(float(equity[first] + 0.2 * (owed[first] + outside[first])), float(assets[first]))
+    loss = float(min(equity[first] + 0.2 * (owed[first] + outside[first]), assets[first]))
     cleared = clearing.eisenberg_noe(debts, assets.where(assets.index != first, assets - loss), outside)
     distress = clearing.debtrank(debts, equity, {first: 1.0})
     table = pd.DataFrame({"equity": equity, "clearing": equity - cleared.equity, "debtrank": distress.capped_loss})
-    others, total = table.drop(first) / 1e9, equity.drop(first).sum() / 1e9
+    others, total = table.drop(first) / 1e9, float(equity.drop(first).sum()) / 1e9
     print(f"{len(debts)} countries, USD bn; {first} loses {loss / 1e9:,.0f}, pays {cleared.recovery_rate[first]:.1%}.")
     print(others.nlargest(8, "debtrank").round(1).add(0.0).to_string(), "\n")
     for name, down in (("clearing", cleared.defaulted), ("debtrank", distress.defaulted)):
-        lost, count = others[name].sum(), int(down.sum()) - 1
-        print(f"{name}: the others lose {lost:,.0f}, {lost / total:.1%} of their equity; {count} of them fail")
-    solution = ct.solve(ct.System.from_liabilities(debts, assets, outside), ct.Scenario(losses={first: loss}))
-    gap = (solution.nodes["haircut"] + cleared.recovery_rate - 1.0).abs().max()
-    print(f"The joint solver's recovery rates differ from those of clearing by {gap:.0e} at most.")
+        lost = others[name].sum()
+        print(f"{name}: the others lose {lost:,.0f}, {lost / total:.1%} of their equity; {down.sum() - 1} of them fail")
+    system = ct.System.from_liabilities(debts, assets, outside)
+    solution = ct.solve(system, ct.Scenario(name=f"{first} fails", losses={first: loss}))
+    gaps = (solution.nodes["haircut"] + cleared.recovery_rate - 1.0).abs()
+    print(f"The joint solver's recovery rates differ from those of clearing by {gaps.max():.0e} at most.")
     if folder:
         ct.render(ct.draw_paths(solution, k=12), Path(folder) / "country-claims", formats=("svg", "png"))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 import contagion as ct
 from contagion.errors import InputError
@@ -25,14 +26,14 @@ def paid(book: Book, recovery_rate: float, shock: Floats | None = None) -> pd.Se
     return nodes["liabilities"] * (1.0 - nodes["haircut"])
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(80))
 def test_the_joint_solver_clears_as_eisenberg_and_noe(seed: int) -> None:
     book = draw(seed)
     wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).payments
     np.testing.assert_allclose(paid(book, 1.0), wanted, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(0, 120, 2))
+@pytest.mark.parametrize("seed", range(0, 120, 4))
 def test_losses_of_a_scenario_are_losses_of_external_assets(seed: int) -> None:
     book = draw(seed)
     shock = book.assets * np.random.default_rng(seed).random(book.assets.size)
@@ -50,23 +51,52 @@ def on_the_edge(book: Book, clearing: ct.clearing.Clearing) -> bool:
 @pytest.mark.parametrize("rate", [0.9, 0.5, 0.0])
 def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float) -> None:
     tried = 0
-    for seed in range(120):
+    for seed in range(50):
         book = draw(seed)
         clearing = ct.clearing.rogers_veraart(book.liabilities, book.assets, rate, rate, book.external)
         if not on_the_edge(book, clearing):
             np.testing.assert_allclose(paid(book, rate), clearing.payments, rtol=1e-9, atol=1e-9, err_msg=str(seed))
             tried += 1
-    assert tried > 80
+    assert tried > 30
 
 
 def test_equity_is_what_the_classic_model_leaves() -> None:
-    for seed in range(40):
+    for seed in range(20):
         book = draw(seed)
         system = ct.System.from_liabilities(book.liabilities, book.assets, book.external)
         nodes = ct.solve(system, max_rounds=200_000).nodes
         left = nodes["buffer"] - nodes["buffer_used"]
         wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).equity
         np.testing.assert_allclose(left, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.6])
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_in_any_order_zero_rows_and_banks_that_are_alone(seed: int, rate: float) -> None:
+    """A bank that owes outside only, one that owes nothing and one that nobody deals with join each book."""
+    source, book = np.random.default_rng(seed), draw(seed, largest=6)
+    count = book.assets.size + 3
+    debts = np.zeros((count, count))
+    debts[:-3, :-3] = book.liabilities
+    debts[:-3, -2] = source.random(count - 3)
+    assets = np.append(book.assets, [0.5, 0.0, 1.0])
+    outside = np.append(book.external, [2.0, 0.0, 0.0])
+    names = [f"bank {number}" for number in source.permutation(count)]
+    rows, columns, other = (source.permutation(count) for _ in range(3))
+    frame = pd.DataFrame(debts, names, names).iloc[rows, columns]
+    vectors = pd.Series(assets, names).iloc[other], pd.Series(outside, names).iloc[columns].to_dict()
+    system = ct.System.from_liabilities(frame, *vectors, recovery_rate=rate)
+    nodes = ct.solve(system, max_rounds=200_000).nodes
+    wanted = ct.clearing.rogers_veraart(debts, assets, rate, rate, outside)
+    if rate < 1.0 and on_the_edge(Book(debts, assets, outside), wanted):
+        return
+    paid_by_name = (nodes["liabilities"] * (1.0 - nodes["haircut"])).loc[names]
+    np.testing.assert_allclose(paid_by_name, wanted.payments, rtol=1e-9, atol=1e-9)
+    labelled = ct.clearing.rogers_veraart(frame, vectors[0], rate, rate, vectors[1])
+    np.testing.assert_allclose(labelled.payments.loc[names], wanted.payments, rtol=1e-12, atol=1e-12)
+    if rate == 1.0:
+        cleared = ct.clearing.eisenberg_noe(frame, *vectors)
+        np.testing.assert_allclose(cleared.payments.loc[names], paid_by_name, rtol=1e-9, atol=1e-9)
 
 
 def test_liabilities_with_labels() -> None:
@@ -135,7 +165,7 @@ def fire_sale(
         sold = after
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(100))
 def test_the_joint_solver_sells_as_cifuentes_ferrucci_and_shin(seed: int) -> None:
     source = np.random.default_rng(seed)
     banks, assets = int(source.integers(1, 7)), int(source.integers(1, 4))
@@ -153,6 +183,70 @@ def test_the_joint_solver_sells_as_cifuentes_ferrucci_and_shin(seed: int) -> Non
     if not floored.any():  # the schema's floor, a hundredth, is none of theirs
         np.testing.assert_allclose(solution.accounts["liquidated"], sold, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(solution.markets["price"], price, rtol=1e-9)
+
+
+class Sellers(NamedTuple):
+    """Banks with units of one asset, without debts to each other."""
+
+    held: Floats
+    equity: Floats
+    depth: float
+    ratio: Floats
+    shock: float
+
+    def joint(self) -> ct.Solution:
+        system = ct.System.from_portfolios(None, self.held[:, None], self.equity, self.depth, capital_ratio=self.ratio)
+        return ct.solve(system, ct.Scenario(shocks={"0": self.shock}), max_rounds=200_000)
+
+    def classic(self, **options: Any) -> ct.clearing.FireSale:
+        """Return the classic model of the same banks, in units that are worth 1 after the shock."""
+        units, gap = self.held * (1 - self.shock), self.equity - self.held
+        impact = -math.log(0.99) / self.depth / (1 - self.shock)
+        none = np.zeros((self.held.size, self.held.size))
+        owed = np.maximum(-gap, 0.0)
+        return ct.clearing.cifuentes_ferrucci_shin(
+            none, np.maximum(gap, 0.0), units, impact, self.ratio, owed, max_rounds=100_000, **options
+        )
+
+
+def draw_sellers(seed: int) -> Sellers:
+    source = np.random.default_rng(seed)
+    banks = int(source.integers(1, 8))
+    held = source.lognormal(3.0, 1.0, banks) * (source.random(banks) < 0.85)
+    held[0] += 1.0
+    equity = held * source.uniform(-0.02, 0.5, banks)
+    equity = np.where(source.random(banks) < 0.1, held + 2.0, equity)
+    depth = float(held.sum() * source.uniform(0.03, 1.0))
+    return Sellers(held, equity, depth, source.uniform(0.03, 0.12, banks), float(source.uniform(0.0, 0.2)))
+
+
+def test_the_joint_solver_is_cifuentes_ferrucci_shin_with_the_average_price() -> None:
+    tried = sold_some = 0
+    for seed in range(100):
+        case = draw_sellers(seed)
+        solution, classic = case.joint(), case.classic(settlement="average")
+        price = solution.markets["price"].iloc[0] / (1 - case.shock)
+        if price > 0.0101:  # the schema's floor, a hundredth, is none of theirs
+            tried += 1
+            sold = solution.accounts["liquidated"].to_numpy() * case.held * (1 - case.shock)
+            sold_some += 0.0 < sold.sum() < case.held.sum() * 0.99
+            assert price == pytest.approx(classic.price, rel=1e-9), seed
+            np.testing.assert_allclose(sold, classic.illiquid_sold, rtol=1e-9, atol=1e-9, err_msg=str(seed))
+    assert tried > 30
+    assert sold_some > 30
+
+
+def test_where_prices_do_not_move_or_all_is_sold_it_is_the_one_of_the_paper() -> None:
+    """What sellers get does not matter in deep markets, and the last price does not depend on it if nobody stands."""
+    for seed in range(8):
+        case = draw_sellers(seed)
+        deep = case._replace(depth=1e15)
+        sold = deep.joint().accounts["liquidated"].to_numpy() * case.held * (1 - case.shock)
+        np.testing.assert_allclose(sold, deep.classic().illiquid_sold, rtol=1e-9, atol=1e-9)
+        broke = case._replace(equity=-0.5 * case.held, shock=0.0, depth=float(case.held.sum()))
+        assert broke.joint().markets["price"].iloc[0] == pytest.approx(0.99, rel=1e-12)
+        assert broke.classic().price == pytest.approx(0.99, rel=1e-12)
+        assert broke.classic().sold == pytest.approx(case.held.sum(), rel=1e-12)
 
 
 def test_portfolios_with_labels_cash_and_infinite_depth() -> None:
@@ -182,3 +276,27 @@ def test_portfolios_that_cannot_be_read() -> None:
     ):
         with pytest.raises(InputError, match=message):
             ct.System.from_portfolios(**(good | change))
+
+
+def test_named_banks_beside_holdings_without_labels_and_named_assets() -> None:
+    """Names of rows come from banks, those of columns from depth; holdings may be sparse, and stay so."""
+    depth = {"share": 5.0, "bond": np.inf}
+    for holdings in ([[50.0, 0.0], [10.0, 4.0]], csr_array([[50.0, 0.0], [10.0, 4.0]])):
+        system = ct.System.from_portfolios(["A", "B"], holdings, {"B": 3.0, "A": 9.0}, depth, capital_ratio=0.1)
+        assert system.positions[["account", "asset", "quantity"]].to_dict("list") == {
+            "account": ["A", "B", "B"],
+            "asset": ["share", "share", "bond"],
+            "quantity": [50.0, 10.0, 4.0],
+        }
+        assert system.accounts["cash"].tolist() == [-41.0, -11.0]
+        ct.validate(system)
+    with pytest.raises(InputError) as caught:
+        ct.System.from_portfolios(["A", "B"], [[-1.0, 2.0], [3.0, 4.0]], -np.inf, depth, capital_ratio=2, impact="x")
+    assert len(caught.value.problems) == 4
+    with pytest.raises(InputError, match="bank 'A' is listed twice"):
+        ct.System.from_portfolios(["A", "A"], [[1.0, 2.0], [3.0, 4.0]], 1.0, depth, capital_ratio=0.1)
+    for banks in ("AB", 5):
+        with pytest.raises(InputError, match="give a list of names"):
+            ct.System.from_portfolios(banks, [[1.0], [2.0]], 1.0, 1.0, capital_ratio=0.1)
+    with pytest.raises(InputError, match="depth of 'bond' is zero"):
+        ct.System.from_portfolios(None, [[1.0]], 1.0, {"bond": 0.0}, capital_ratio=0.1)

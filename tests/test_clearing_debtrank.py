@@ -174,6 +174,19 @@ def test_labels_rounds_and_refusals() -> None:
     )
 
 
+@pytest.mark.parametrize("link", [1e-6, 1e-13, 1e-100])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_the_weakest_link_to_a_cycle_that_grows_brings_it_down(link: float, alpha: float) -> None:
+    """Two banks have lent each other 1.5 times their equity, and one of them next to nothing to the bank that fails."""
+    debts = np.zeros((4, 4))
+    debts[0, 1], debts[1, 2], debts[2, 1] = link, 1.5, 1.5
+    fails = debtrank(debts, 1.0, {0: 1.0}, variant="nonlinear", alpha=alpha)
+    assert fails.distress.tolist() == [1.0, 1.0, 1.0, 0.0]
+    assert debtrank(debts, 1.0, {3: 1.0}, variant="nonlinear", alpha=alpha).distress.tolist() == [0.0, 0.0, 0.0, 1.0]
+    if alpha == 0.0:
+        assert debtrank_all(debts, 1.0).frame["additional_defaults"].tolist() == [2, 1, 1, 0]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_leverage_beyond_measure_settles_too(seed: int) -> None:
     """Where single precision and summing ahead do not help: many defaults, losses of a million times equity."""

@@ -71,7 +71,7 @@ def shared(matrix: Any, assets: Any, nominal: Any) -> Any:
 
 
 def fire_sale(matrix: Any, liquid: Any, illiquid: Any, outside: Any, **options: Any) -> Any:
-    return clearing.cifuentes_ferrucci_shin(matrix, liquid, illiquid, 0.05, 0.1, outside, **options)
+    return clearing.cifuentes_ferrucci_shin(matrix, liquid, illiquid, 0.02, 0.1, outside, **options)
 
 
 NODES = {
@@ -88,11 +88,11 @@ NODES = {
     "debtrank, nonlinear": of_nodes(clearing.debtrank, "equity", "shock", variant="nonlinear"),
     "debtrank_all": of_nodes(clearing.debtrank_all, "equity", "equity"),
     "network_valuation": Model(
-        lambda matrix, *vectors: clearing.network_valuation(matrix, *vectors, valuations.merton(0.3)),
+        lambda matrix, assets, outside: clearing.network_valuation(matrix, assets, outside, valuations.merton(0.3)),
         ("illiquid", "outside"),
     ),
     "jacobian": Model(
-        lambda matrix, *vectors: clearing.jacobian(matrix, *vectors, valuations.eisenberg_noe()),
+        lambda matrix, assets, outside: clearing.jacobian(matrix, assets, outside, valuations.eisenberg_noe()),
         ("illiquid", "outside"),
     ),
     "variation_margin": of_nodes(clearing.variation_margin, "assets"),
@@ -113,7 +113,7 @@ NODES = {
     "centralities": of_nodes(clearing.centralities),
 }
 
-NEEDS_EQUITY = [name for name, model in NODES.items() if "equity" in model.reads and name not in ("suzuki",)]
+NEEDS_EQUITY = [name for name, model in NODES.items() if "equity" in model.reads and name != "suzuki"]
 NEEDS_EQUITY.remove("threshold_cascade")
 
 PORTFOLIOS: dict[str, Callable[[Any, Pick, Pick], Any]] = {
@@ -129,13 +129,13 @@ PORTFOLIOS: dict[str, Callable[[Any, Pick, Pick], Any]] = {
 
 def numbers(result: Any) -> pd.DataFrame:
     """Return what a model says, as numbers with labels."""
-    found = getattr(result, "frame", result)
+    found: Any = getattr(result, "frame", result)
     if sp.issparse(found):
-        return pd.DataFrame(found.toarray())
-    found = (
-        pd.DataFrame({"value": found}, index=["all"] if np.isscalar(found) else None) if np.ndim(found) < 2 else found
-    )
-    return found.drop(columns="component", errors="ignore").astype(np.float64)  # a name, and goes by order
+        found = pd.DataFrame(result.toarray())
+    elif np.ndim(found) < 2:
+        found = pd.DataFrame({"value": found}, index=["all"] if np.isscalar(found) else None)
+    table: pd.DataFrame = found.drop(columns="component", errors="ignore").astype(np.float64)  # a name, goes by order
+    return table
 
 
 def given(kind: str, axis: list[str]) -> Pick:
@@ -153,11 +153,8 @@ def given(kind: str, axis: list[str]) -> Pick:
     return pick
 
 
-SPARSE = [
-    getattr(sp, f"{kind}_{form}")
-    for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
-    for form in ("array", "matrix")
-]
+KINDS = ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"]
+SPARSE = [*(getattr(sp, f"{kind}_array") for kind in KINDS), sp.csr_matrix, sp.dok_matrix]
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -256,8 +253,7 @@ def test_every_mistake_is_one_input_error(name: str) -> None:
 def test_everything_that_is_wrong_is_said_at_once(name: str) -> None:
     """A negative debt, a NaN in each vector: as many problems as arguments."""
     model = NODES[name]
-    broken = VECTORS["equity"].copy()
-    broken[2] = np.nan
+    broken = np.array([0.5, 0.25, np.nan, 0.75, 1.0])
     with pytest.raises(InputError) as caught:
         model.call(changed(0, 1, -1.0), *[broken for _ in model.reads])
     text = str(caught.value)
@@ -273,9 +269,9 @@ def test_everything_that_is_wrong_is_said_at_once(name: str) -> None:
         (pd.Series(1.0, ["ann", *NAMES[:4]]), "listed twice"),
         (sp.csr_array(DEBTS), "sparse"),
     ):
-        with pytest.raises(InputError, match="") as caught:
+        with pytest.raises(InputError) as again:
             model.call(labelled(NAMES, NAMES), *[wrong for _ in model.reads])
-        assert said in str(caught.value)
+        assert said in str(again.value)
 
 
 @pytest.mark.parametrize("name", NEEDS_EQUITY)
@@ -311,7 +307,7 @@ def test_no_bank_and_one_asset(name: str) -> None:
     assert len(numbers(one)) == 1
 
 
-def protected(*arrays: Floats) -> None:
+def protected(*arrays: NDArray[Any]) -> None:
     for one in arrays:
         one.flags.writeable = False
 
@@ -371,7 +367,7 @@ RINGS = 0.999 * np.roll(np.eye(5), 1, axis=1)
 def gap_of_debtrank(result: clearing.Distress, debts: Floats, equity: Floats) -> float:
     h, shock = result.distress.to_numpy(), result.frame["shock"].to_numpy()
     right = [min(1.0, shock[i] + sum(debts[j, i] * h[j] for j in range(5)) / equity[i]) for i in range(5)]
-    return max(abs(right[i] - h[i]) for i in range(5))
+    return float(max(abs(right[i] - h[i]) for i in range(5)))
 
 
 def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() -> None:
@@ -392,7 +388,7 @@ def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() ->
     assert left.residual == pytest.approx(max(abs(right - left.equity.to_numpy())) / owed, rel=1e-9)
 
     with pytest.raises(NotConverged) as caught:
-        clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=2)
+        clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=1)
     left = caught.value.solution
     value, paid = left.frame["value"].to_numpy(), left.payments.to_numpy()
     right = [
@@ -419,7 +415,7 @@ def test_the_residual_is_the_gap_of_the_equation_also_of_what_is_unfinished() ->
         lambda how: clearing.network_valuation(
             RINGS, 0.0, 0.01, valuations.eisenberg_noe(), max_rounds=2, on_failure=how
         ),
-        lambda how: clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=2, on_failure=how),
+        lambda how: clearing.elsinger([RINGS], 0.9 * RINGS, 0.01, [0.01], max_rounds=1, on_failure=how),
         lambda how: clearing.suzuki(0.9 * RINGS, 0.9 * RINGS, 0.01, 1.0, max_rounds=1, on_failure=how),
         lambda how: clearing.cifuentes_ferrucci_shin([[0]], 0, 100, 1e-3, 0.12, 90, max_rounds=2, on_failure=how),
         lambda how: clearing.cont_schaanning([[100.0]], 2.0, 1e3, leverage_limit=33, max_rounds=1, on_failure=how),

@@ -269,3 +269,22 @@ def test_nothing_runs_through_a_badge() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(ct.InputError, match=r"solved is a str.*\n.*k is 0|k is 0"):
         draw_paths("solution", k=0)  # type: ignore[arg-type]
+
+
+def test_claims_alone_stand_in_columns_by_steps_from_the_shocks() -> None:
+    """A owes B 10 and C 2, B owes C 6, C owes D 5; A loses all: C is reached through B, and a little directly."""
+    names = list("ABCD")
+    debts = pd.DataFrame([[0.0, 10, 2, 0], [0, 0, 6, 0], [0, 0, 0, 5], [0, 0, 0, 0]], names, names)
+    system = ct.System.from_liabilities(debts, pd.Series([12.0, 1, 1, 1], names))
+    picture = chain(attribute(ct.solve(system, ct.Scenario(losses={"A": 12.0}))))
+    column = picture.boxes.set_index("name")["column"]
+    assert column[["loss:A", *names]].to_dict() == {"loss:A": 0, "A": 1, "B": 2, "C": 3, "D": 4}
+    assert picture.columns == ("shocks", "who is hit", "their creditors", "creditors of these", "further on")
+
+
+def test_one_column_of_balance_sheets_keeps_its_heading() -> None:
+    system = ct.System.from_liabilities(
+        pd.DataFrame(np.zeros((2, 2)), list("AB"), list("AB")), pd.Series(1.0, list("AB"))
+    )
+    picture = chain(attribute(ct.solve(system, ct.Scenario(losses={"A": 0.5, "B": 0.25}))))
+    assert picture.columns == ("shocks", "balance sheets")

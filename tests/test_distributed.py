@@ -2,22 +2,26 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import contagion as ct
 from contagion import cluster
-from contagion.cluster import clients
+from contagion.cluster import clients, keeping, waiting
 from contagion.kernels import chunks
+from contagion.parts.over_cluster import ClusterParts
 from contagion.sweep import over_cluster, store, tasks
 from contagion.sweep.engine import Engine
-from tests.systems import draw
+from tests.random_systems import random_tables
+from tests.systems import draw, to_scenario, to_system
 
 distributed = pytest.importorskip("distributed", reason="needs the extra: pip install contagion[distributed]")
 
@@ -125,13 +129,22 @@ def test_a_sweep_that_was_stopped_goes_on_over_workers(
             ct.sweep(system, plan, MEASURES, out=out, engine=two)
     assert len(list((tmp_path / "sweep.parquet.parts").glob("task-*.parquet"))) == 5
     assert_same(ct.sweep(system, plan, MEASURES, out=out, engine=two), local())
-    assert not any(two.run(_what_is_kept).values())
+    assert_nothing_is_left(two)
+
+
+def assert_nothing_is_left(client: Any) -> None:
+    """Assert that workers have let go of all that they kept, some time soon."""
+    for _ in range(100):
+        if not any(client.run(_what_is_kept).values()):
+            return
+        time.sleep(0.1)
+    raise AssertionError(client.run(_what_is_kept))
 
 
 def _what_is_kept() -> list[str]:
     from contagion.cluster import keeping
 
-    return list(keeping._here)
+    return [*keeping._sent, *keeping._made]
 
 
 def test_what_a_task_raises_comes_back(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +198,7 @@ def test_workers_with_another_version_are_refused(two: Any, monkeypatch: pytest.
 
 def test_nobody_to_do_the_work_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "PATIENCE", 0.2)
-    monkeypatch.setattr(clients, "_LOOK", 0.1)
+    monkeypatch.setattr(waiting, "_LOOK", 0.1)
     with (
         distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
         distributed.Client(empty) as alone,
@@ -193,7 +206,7 @@ def test_nobody_to_do_the_work_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ct.WorkersLost, match=r"no worker for 0\.2 seconds"):
             ct.sweep(*case(), engine=alone)
         with pytest.raises(ct.WorkersLost, match=r"no worker for 0\.2 seconds"):
-            cluster.finished(alone, [alone.submit(os.getpid)])
+            cluster.answers(alone, [alone.submit(os.getpid)])
 
 
 def test_a_worker_that_lacks_what_is_prepared_says_where_it_is() -> None:
@@ -207,3 +220,169 @@ def test_a_worker_that_lacks_what_is_prepared_says_where_it_is() -> None:
         assert here.submit(over_cluster.rows_of, "unheard of", (0,)).result() == address
         found = list(over_cluster.solved(made, plan, [tasks.Task(0, (0, 1))], here))
     assert found == [(tasks.Task(0, (0, 1)), [made.row(plan[0]), made.row(plan[1])])]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Systems in parts
+
+
+def in_parts(seed: int, folder: Path, parts: int = 5) -> tuple[ct.Partitioned, ct.Scenario]:
+    """Return a random system in parts of a few accounts each."""
+    tables, scenario = random_tables(np.random.default_rng(seed), shorts=seed % 2 == 0, size="large")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chunks, "_ACCOUNTS", 7)  # where to cut; workers see each part as one chunk
+        return ct.partition(to_system(tables), folder, parts=parts), to_scenario(scenario)
+
+
+def assert_same_solution(one: ct.PartitionedSolution, other: ct.PartitionedSolution, folder: Path) -> None:
+    for mine, yours in zip(one.settled.made.run.state, other.settled.made.run.state, strict=True):
+        assert np.array_equal(mine, yours, equal_nan=True)
+    for table in ("markets", "nodes", "quotes", "rounds", "prices"):
+        assert_same(getattr(one, table), getattr(other, table))
+    assert dict(one.totals) == dict(other.totals)
+    for name, each in (("one", one), ("other", other)):
+        each.write_accounts(folder / name)
+        each.close()
+    assert_same(pd.read_parquet(folder / "one"), pd.read_parquet(folder / "other"))
+
+
+SEEDS = (1, 4, 7)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_parts_over_workers_give_the_same_bits(two: Any, seed: int, tmp_path: Path) -> None:
+    system, scenario = in_parts(seed, tmp_path / "system")
+    here = ct.solve(system, scenario, on_failure="return")
+    there = ct.solve(system, scenario, on_failure="return", engine=two)
+    assert isinstance(there.parts, ClusterParts)
+    assert set(there.parts._home) == set(two.nthreads())
+    assert_same_solution(there, here, tmp_path)
+    assert_nothing_is_left(two)
+
+
+def test_the_random_systems_hold_what_is_hard_to_add_up(tmp_path: Path) -> None:
+    systems = [in_parts(seed, tmp_path / str(seed)) for seed in SEEDS]
+    small, accounts = [system.small for system, _ in systems], [system.part(0).accounts for system, _ in systems]
+    assert all(len(each.funding) for each in small)
+    assert all(len(each.quotes) for each in small)
+    assert any(each["owner"].isin(small[0].nodes["node"]).any() for each in accounts)
+    assert any(len(system.part(0).claims) for system, _ in systems)
+
+
+def test_workers_that_die_in_a_solve_are_replaced(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    here = ct.solve(system, scenario)
+    assert len(here.rounds) > 8
+    react, killed, rounds = ClusterParts.react, list[set[int]](), list[int]()
+    deaths = {3: 1, 6: 2}  # first one worker, later all there are
+
+    def counted(self: ClusterParts, number: int, at: Any, funds: Any) -> Any:
+        rounds.append(number)
+        if number in deaths:
+            killed.append(kill(two, deaths[number]))
+        return react(self, number, at, funds)
+
+    monkeypatch.setattr(ClusterParts, "react", counted)
+    there = ct.solve(system, scenario, engine=two)
+    assert rounds == list(range(1, len(here.rounds) + 1))
+    assert len(killed) == 2
+    assert set.union(*killed).isdisjoint(two.run(os.getpid).values())
+    assert_same_solution(there, here, tmp_path)
+
+
+def test_what_is_wrong_with_parts_is_said_as_here(two: Any, tmp_path: Path) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    first, second = (tmp_path / "system" / "accounts" / name for name in system.names[:2])
+    rows = pd.read_parquet(second)
+    taken = pd.read_parquet(first)["account"].iloc[0]
+    positions = tmp_path / "system" / "positions" / second.name
+    held = pd.read_parquet(positions)
+    renamed = {rows["account"].iloc[0]: taken}
+    rows.assign(account=rows["account"].replace(renamed)).to_parquet(second)
+    held.assign(account=held["account"].replace(renamed)).to_parquet(positions)
+    refused = [_refusal(system, scenario, engine) for engine in (None, two)]
+    assert refused[0] == refused[1]
+    assert "in more than one part" in refused[1][0]
+    rows.assign(platform="nowhere").to_parquet(second)
+    refused = [_refusal(system, scenario, engine) for engine in (None, two)]
+    assert refused[0] == refused[1]
+    assert "nowhere" in refused[1][0]
+    assert_nothing_is_left(two)
+    with pytest.raises(ct.InputError, match=r"give a distributed\.Client"):
+        ct.solve(system, scenario, engine="somebody")  # type: ignore[call-overload]
+
+
+def _refusal(system: ct.Partitioned, scenario: ct.Scenario, engine: Any) -> tuple[str, ...]:
+    with pytest.raises(ct.InputError) as caught:
+        ct.solve(system, scenario, engine=engine)
+    return caught.value.problems
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Any]:
+    """Return a client of workers that are threads of this process."""
+    started = distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0")
+    with started as local, distributed.Client(local) as made:
+        yield made
+
+
+def test_a_worker_that_has_lost_its_parts_makes_them_again(
+    threads: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    react, ask = ClusterParts.react, ClusterParts.ask
+
+    def lossy(self: ClusterParts, number: int, at: Any, funds: Any) -> Any:
+        if number == 3:
+            keeping._made.clear()
+        if number == 5:
+            react(self, number, at, funds)  # answers may be asked for twice
+            self._told.pop()
+        return react(self, number, at, funds)
+
+    def forgetful(self: ClusterParts, at: Any) -> Any:
+        if len(self._told) == 6:
+            keeping._sent.clear()
+            next(iter(keeping._made.values())).clear()
+        return ask(self, at)
+
+    monkeypatch.setattr(ClusterParts, "react", lossy)
+    monkeypatch.setattr(ClusterParts, "ask", forgetful)
+    there = ct.solve(system, scenario, engine=threads)
+    assert_same_solution(there, ct.solve(system, scenario), tmp_path)
+
+
+def test_files_that_change_in_the_middle_are_found_out(
+    threads: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    react = ClusterParts.react
+
+    def changing(self: ClusterParts, number: int, at: Any, funds: Any) -> Any:
+        if number == 3:
+            keeping._made.clear()
+            for file in (tmp_path / "system" / "positions").iterdir():
+                rows = pd.read_parquet(file)
+                rows.assign(quantity=rows["quantity"] * 2.0).to_parquet(file)
+        return react(self, number, at, funds)
+
+    monkeypatch.setattr(ClusterParts, "react", changing)
+    with pytest.raises(ct.InputError, match=r"part-0000\d.parquet: has changed since the solve began"):
+        ct.solve(system, scenario, engine=threads)
+
+
+def test_workers_that_do_not_see_the_folder_say_so(threads: Any, tmp_path: Path) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    (tmp_path / "system").rename(tmp_path / "elsewhere")
+    with pytest.raises(ct.InputError, match="does not see it; put the system in a folder that all machines share"):
+        ct.solve(system, scenario, engine=threads)
+
+
+def test_what_callers_left_behind_is_cleared(threads: Any) -> None:
+    keeping._made["Client-dead/1"] = {0: "a part"}
+    keeping._sent["Client-dead/1"] = "a plan"
+    mine = cluster.Kept.by(threads, "a thing")
+    assert _what_is_kept() == [mine.word]
+    assert cluster.kept(mine.word) == "a thing"
+    mine.drop()
+    assert_nothing_is_left(threads)

@@ -25,6 +25,8 @@ DATA = Path(os.environ.get("CONTAGION_AAVE_DATA", ROOT / "../shared/data/aave-v3
 NETWORKS = Path(os.environ.get("CONTAGION_NETWORK_DATA", ROOT / "../shared/data"))
 COUNTRIES = [NETWORKS / "bis-country-network" / f"{year}.json" for year in (2008, 2016, 2025)]
 BANKS = NETWORKS / "eba-2011" / "cleaned_data_2011.csv"
+QUARTERS = {1: 8_856, 31: 7_639, 59: 6_328}
+US_BANKS = NETWORKS / "us-bank-portfolios"
 
 needs_data = pytest.mark.skipif(
     not (DATA / "steth_aave_v3.csv").is_file(),
@@ -228,3 +230,36 @@ def test_script_runs_on_the_banks_of_2011(tmp_path: Path) -> None:
     done = run(ROOT / "examples" / "bank_portfolios.py", tmp_path, str(BANKS))
     assert (done.returncode, done.stderr) == (0, "")
     assert "90 banks" in done.stdout
+
+
+needs_us_banks = pytest.mark.skipif(
+    not all((US_BANKS / f"matr_{quarter}.csv").is_file() for quarter in QUARTERS),
+    reason=f"no us-bank-portfolios in {NETWORKS}: set CONTAGION_NETWORK_DATA to a folder in which that is the folder "
+    "dataArtAssessingSystemicRisk/US_com_banks/csv_data of github.com/domenicodigangi/GraphsData",
+)
+
+
+@needs_us_banks
+@pytest.mark.parametrize("quarter", list(QUARTERS))
+def test_vulnerability_of_all_us_commercial_banks_is_that_of_plain_sums(quarter: int) -> None:
+    """2001Q1, 2008Q3 and 2015Q3, all banks with positive equity: a fall of all assets but cash by 1 %.
+
+    By sums over asset classes, without the matrix formula: what each class is sold for, how far its price falls, and
+    what all banks hold of it.
+    """
+    held = pd.read_csv(US_BANKS / f"matr_{quarter}.csv", header=None, index_col=0).astype(float) * 1e3
+    equity = pd.read_csv(US_BANKS / f"equities_{quarter}.csv", header=None, index_col=0)[1].astype(float) * 1e3
+    holdings = held[(equity > 0.0).to_numpy() & (held.sum(axis=1) > 0.0).to_numpy()]
+    own = equity.loc[holdings.index]
+    shock, impact = np.where(np.arange(20) == 0, 0.0, 0.01), np.where(np.arange(20) == 0, 0.0, 1e-13)
+    result = ct.clearing.vulnerable_banks(holdings, own, shock, impact, leverage_cap=30.0)
+    sold_of, lost = np.zeros(20), 0.0
+    for row, capital in zip(holdings.to_numpy(), own, strict=True):
+        assets = row.sum()
+        sale = min((assets - capital) / capital, 30.0) * (row @ shock)
+        sold_of += sale * row / assets
+    for column in range(20):
+        lost += holdings.to_numpy()[:, column].sum() * sold_of[column] * impact[column]
+    assert result.aggregate_vulnerability == pytest.approx(lost / own.sum(), rel=1e-10)
+    assert result.systemicness.sum() == pytest.approx(result.aggregate_vulnerability, rel=1e-10)
+    assert len(holdings) > 0.9 * QUARTERS[quarter]

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from contagion import clearing
 from contagion.clearing import overlaps
 from contagion.errors import InputError, NotConverged
-from tests.clearing_systems import Book, Floats, draw, picard
+from tests.clearing_systems import Book, Floats, draw, picard, shares_of
 
 SEEDS = range(40)
 
@@ -133,6 +133,81 @@ def test_two_banks_by_hand_one_drags_the_other_below_its_requirement() -> None:
     assert result.price == pytest.approx(low, abs=1e-11)
 
 
+def sales_by_bisection(prices: tuple[float, float], case: Illiquid, *, from_below: bool) -> float:
+    """Return units sold in all at a price of what is kept and one of what is sold: banks sell until it is enough.
+
+    Neither who pays what nor how much is sold is solved for: payments and sales are tried until they fit.
+    """
+    kept, got = prices
+    shares, owed = shares_of(case.book.liabilities, case.book.external)
+    count = owed.size
+    paid, sold = [0.0 if from_below else due for due in owed], [0.0] * count
+    for _ in range(5_000):
+        before, received = paid, [sum(shares[j, i] * paid[j] for j in range(count)) for i in range(count)]
+        paid, sold = [], []
+        for i in range(count):
+            cash, units = case.book.assets[i], case.units[i]
+
+            def enough(
+                some: float, i: int = i, cash: float = cash, units: float = units, claims: float = received[i]
+            ) -> bool:
+                """Return whether the requirement holds with all liquid assets, and some units, sold."""
+                worth = cash + got * some + kept * (units - some) + claims - owed[i]
+                return bool(worth >= case.required * (kept * (units - some) + claims))
+
+            low, some = 0.0, 0.0 if enough(0.0) else units
+            for _ in range(60 if some and enough(units) else 0):
+                middle = (low + some) / 2
+                low, some = (low, middle) if enough(middle) else (middle, some)
+            sold.append(some)
+            paid.append(min(owed[i], cash + got * some + kept * (units - some) + received[i]))
+        if max(abs(new - old) for new, old in zip(paid, before, strict=True)) < 1e-14:
+            break
+    return sum(sold)
+
+
+@pytest.mark.parametrize("settlement", ["last", "average"])
+@pytest.mark.parametrize("seed", range(16))
+def test_sales_and_both_prices_fit_whatever_sellers_get(seed: int, settlement: Any) -> None:
+    case = draw_illiquid(seed)
+    for solution in ("greatest", "least"):
+        result = solved(case, settlement=settlement, solution=solution)
+        prices = (result.price, result.settlement_price)
+        sold = sales_by_bisection(prices, case, from_below=solution == "least")
+        assert result.sold == pytest.approx(sold, rel=1e-9, abs=1e-9)
+        x = case.impact * sold
+        assert result.price == pytest.approx(math.exp(-x), rel=1e-9)
+        mean = sum(math.exp(-x * (step + 0.5) / 4_000) for step in range(4_000)) / 4_000
+        assert result.settlement_price == pytest.approx(mean if settlement == "average" else result.price, rel=1e-7)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_average_price_only_helps_and_what_it_brings_is_in_equity(seed: int) -> None:
+    case = draw_illiquid(seed)
+    last, average = solved(case), solved(case, settlement="average")
+    assert average.price >= last.price - 1e-12
+    assert (average.equity >= last.equity - 1e-9).all()
+    frame = average.frame
+    brought = frame["liquid_sold"] + average.settlement_price * frame["illiquid_sold"]
+    kept = case.book.assets - frame["liquid_sold"] + average.price * (case.units - frame["illiquid_sold"])
+    left = brought + kept + frame["received"] - frame["payments"]
+    assert left.to_numpy() == pytest.approx(frame["equity"].to_numpy(), abs=1e-9)
+    held = frame["capital_ratio"] >= case.required * (1 - 1e-9)
+    assert (held | frame["breach"] | frame["defaulted"]).all()
+
+
+@pytest.mark.parametrize("settlement", ["last", "average"])
+def test_prices_of_nothing_are_prices(settlement: Any) -> None:
+    """α·Σe = 1,000: all sold, a unit is worth e⁻¹⁰⁰⁰, a thousandth on average; the rich second bank keeps all."""
+    options: dict[str, Any] = {"settlement": settlement, "solution": "least", "external_liabilities": [990, 2]}
+    result = clearing.cifuentes_ferrucci_shin(np.zeros((2, 2)), [0, 9], [1000, 5], 1.0, 0.12, **options)
+    assert (result.price, result.sold) == (0.0, 1000.0)
+    assert result.settlement_price == (1e-3 if settlement == "average" else 0.0)
+    assert result.payments.tolist() == pytest.approx([1.0 if settlement == "average" else 0.0, 2.0])
+    assert result.illiquid_sold.tolist() == [1000.0, 0.0]
+    assert np.isfinite(result.frame["equity"]).all()
+
+
 def test_liquid_assets_go_first_and_the_requirement_then_holds() -> None:
     result = clearing.cifuentes_ferrucci_shin([[0]], 30, 70, 1e-3, 0.12, external_liabilities=90)
     assert result.frame[["liquid_sold", "illiquid_sold"]].iloc[0].tolist() == pytest.approx([100 - 10 / 0.12, 0.0])
@@ -183,7 +258,7 @@ def test_bad_input_is_listed_at_once() -> None:
         clearing.cifuentes_ferrucci_shin([[0]], -1, 1, -2, 1.5, solution="best")  # type: ignore[arg-type]
     for word in ("liquid_assets", "price_impact", "capital_ratio", "solution"):
         assert word in str(error.value)
-    with pytest.raises(InputError, match="capital_ratio is zero"):
+    with pytest.raises(InputError, match="capital_ratio of 0 is zero; give a share above zero"):
         clearing.cifuentes_ferrucci_shin([[0]], 1, 1, 0.1, 0.0)
 
 
@@ -354,8 +429,27 @@ def test_deleveraging_says_what_does_not_fit() -> None:
         deleveraged(case._replace(depth=case.depth / 10), max_rounds=1)
     with pytest.raises(InputError, match="horizon"):
         clearing.market_depth([1], [1], horizon=0)
-    with pytest.raises(InputError, match="above zero"):
+    with pytest.raises(InputError, match="volatility of 0 is zero"):
         clearing.market_depth([1], [0])
+
+
+@pytest.mark.parametrize("impact", ["exponential", "linear"])
+def test_without_a_floor_prices_may_fall_to_nothing(impact: Any) -> None:
+    """The first bank sells into a depth of 0.1, which takes that price to 0; the second, broke, sells its other 20."""
+    result = clearing.cont_schaanning([[100.0, 0], [50, 20]], [1, 10], [0.1, 1e4], floor=0.0, impact=impact)
+    other = math.exp(-0.002) if impact == "exponential" else 0.998
+    assert result.price.tolist() == pytest.approx([0.0, other], rel=1e-12)
+    assert result.assets["price_drop"].tolist() == pytest.approx([1.0, 1 - other], rel=1e-9)
+    share = (100 - 0.95 * 33 * 1) / 100
+    equity = [1 - (1 - 0.5 * share) * 100, 10 - 50 - 0.5 * 20 * (1 - other)]
+    assert result.equity.tolist() == pytest.approx(equity, rel=1e-9)
+
+
+def test_an_asset_that_the_shock_takes_altogether_falls_no_further() -> None:
+    result = clearing.cont_schaanning([[10.0, 90.0]], 12.0, [1e3, 1e5], shock=[1.0, 0.0], floor=0.0)
+    assert result.price.iloc[0] == 0.0
+    assert result.assets["price_drop"].iloc[0] == 0.0
+    assert result.sold.iloc[0] == pytest.approx(90 - 0.95 * 33 * 2, rel=1e-9)  # 90 against 2 of equity
 
 
 def test_depth_grows_with_the_root_of_the_horizon() -> None:

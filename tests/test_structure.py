@@ -188,6 +188,31 @@ def test_large_sparse_networks_and_badly_scaled_ones() -> None:
     assert clearing.leverage_stability(ring, 1.0).spectral_radius == pytest.approx(1.0, rel=1e-12)
 
 
+@pytest.mark.parametrize("count", [3, 300, 401, 3_000])
+@pytest.mark.parametrize("spread", [0.1, 3.0])
+def test_rings_of_any_length_have_the_geometric_mean_of_their_links_as_radius(count: int, spread: float) -> None:
+    """And each node's elasticity is the same. Powers alone need as many rounds as the square of the length."""
+    links = np.exp(spread * np.random.default_rng(count).normal(size=count))
+    after = (np.arange(count) + 1) % count
+    found = clearing.leverage_stability(csr_array((links, (np.arange(count), after)), shape=(count, count)), 1.0)
+    assert found.spectral_radius == pytest.approx(np.exp(np.log(links).mean()), rel=1e-12)
+    assert found.elasticity.to_numpy() == pytest.approx(np.full(count, 1 / count), rel=1e-9)
+    assert found.residual < 1e-11
+
+
+def test_two_rings_with_one_link_back_and_a_chord() -> None:
+    """Radius by the characteristic equation: cycles of 500 and 600 links through one node, ρ⁻⁵⁰⁰ + ρ⁻⁶⁰⁰ = 1."""
+    first = [(node, (node + 1) % 500) for node in range(500)]
+    second = [(0, 500), *((node, node + 1) for node in range(500, 1_098)), (1_098, 0)]
+    rows, columns = np.array(first + second).T
+    ring = csr_array((np.ones(rows.size), (rows, columns)), shape=(1_099, 1_099))
+    low, high = 1.0, 2.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle**-500.0 + middle**-600.0 > 1 else (low, middle)
+    assert clearing.leverage_stability(ring, 1.0).spectral_radius == pytest.approx(low, rel=1e-12)
+
+
 # Core and periphery
 
 
@@ -369,6 +394,12 @@ def test_centralities_take_a_series_and_name_what_is_wrong() -> None:
         clearing.centralities([[0, 1], [0, 0]], pd.Series([1.0, 2.0, 3.0], [0, 1, 1]))
     with pytest.raises(InputError, match="list"):
         clearing.centralities([[0, 1], [0, 0]], [1.0, 2.0])
+    with pytest.raises(InputError, match="as \\['debts'\\]"):
+        clearing.centralities([[0, 1], [0, 0]], measures="debts")
+    with pytest.raises(InputError) as caught:
+        clearing.centralities([[0, -1], [0, 0]], {0: 1.0}, measures=["debt"])
+    assert len(caught.value.problems) == 3
+    assert clearing.centralities(np.zeros((0, 0))).columns.tolist() == list(CENTRALITIES)
 
 
 # All of them

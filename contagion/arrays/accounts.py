@@ -9,6 +9,7 @@ import pandas as pd
 
 from contagion.arrays.encode import Names, by_cell_and_value, choice, code, floats, matrix
 from contagion.kernels import Accounts, Nodes
+from contagion.kernels.chunks import column_sums
 from contagion.kernels.inputs import Bools, Floats, Ints, sum_by
 from contagion.scenario import Scenario
 from contagion.system import System
@@ -78,12 +79,19 @@ def claims_of(system: System, names: Names) -> Claims:
     )
 
 
-def nodes_of(claims: Claims, nodes: pd.DataFrame, scenario: Scenario, names: Names) -> Nodes:
-    """Return the balance sheets of nodes; liabilities that are not given are the claims listed."""
+def nodes_of(
+    claims: Claims, nodes: pd.DataFrame, scenario: Scenario, names: Names, held_by_accounts: Floats | None = None
+) -> Nodes:
+    """Return the balance sheets of nodes; liabilities that are not given are the claims listed.
+
+    ``held_by_accounts`` (n,) are claims of accounts that stand elsewhere; by default they are among those listed.
+    """
     given = floats(nodes["liabilities"])
+    if held_by_accounts is None:
+        held_by_accounts = _of_accounts(claims)
     return Nodes(
         buffer=floats(nodes["buffer"]),
-        liabilities=np.where(np.isnan(given), _listed(claims, np.isnan(given)), given),
+        liabilities=np.where(np.isnan(given), _listed(claims, np.isnan(given)) + held_by_accounts, given),
         recovery_rate=floats(nodes["recovery_rate"]),
         loss=losses_of(scenario, names),
         claims=claims.of_nodes,
@@ -96,8 +104,14 @@ def losses_of(scenario: Scenario, names: Names) -> Floats:
 
 
 def _listed(claims: Claims, wanted: Bools) -> Floats:
-    """Return the claims on each of the nodes that are ``wanted`` (n,), added in canonical order."""
-    rows = np.flatnonzero(wanted[claims.debtor])
+    """Return the claims of nodes on each of the nodes that are ``wanted`` (n,), added in canonical order."""
+    rows = np.flatnonzero(wanted[claims.debtor] & (claims.creditor >= 0))
     debtor, amount = claims.debtor[rows], claims.amount[rows]
-    order = by_cell_and_value(debtor * (wanted.size + 1) + claims.creditor[rows] + 1, amount)
+    order = by_cell_and_value(debtor * wanted.size + claims.creditor[rows], amount)
     return sum_by(debtor[order], amount[order], wanted.size)
+
+
+def _of_accounts(claims: Claims) -> Floats:
+    """Return what nodes owe to accounts (n,), added up account by account, as parts of them would be."""
+    owed = claims.of_accounts
+    return column_sums(owed, np.ones(owed.shape[0])) if owed.nnz else np.zeros(owed.shape[1])

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-_FEW = 8
+_MANY = 8
+"""Times as many names in an index as there are to be found, from which most of the index is left aside first."""
+
+_FEW = 300
+"""Names that a dictionary has looked up before pandas has made its columns."""
 
 
 class Names(NamedTuple):
@@ -29,13 +33,13 @@ class Names(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """`Names`, the platform, asset and side (as numbers) of every term column, and where rows came from."""
+    """`Names`, what sets every term column apart, and where rows came from."""
 
     nodes: pd.Index[str]
     assets: pd.Index[str]
     markets: pd.Index[str]
     accounts: pd.Index[str]
-    columns: pd.DataFrame
+    columns: pd.DataFrame  # (k,) platform, mode, asset and side, and weight and maintenance of positions that have own
     quote_rows: Ints  # row in system.quotes of each quote
     account_rows: Ints  # row in system.accounts of each account
 
@@ -56,27 +60,31 @@ def by_shape(system: System) -> tuple[pd.DataFrame, Ints, Ints]:
     holder = code(system.positions["account"], pd.Index(accounts["account"]))
     held = np.bincount(holder, minlength=len(accounts))
     platform = pd.factorize(accounts["platform"], sort=True)[0]
-    order = np.lexsort((held, _more_to_do(system, accounts), platform))
+    order = np.lexsort((held, _more_to_do(accounts), platform))
     number = np.empty(order.size, dtype=np.int64)
     number[order] = np.arange(order.size)
     return accounts.take(order), rows[order], number[holder]
 
 
-def _more_to_do(system: System, accounts: pd.DataFrame) -> Bools:
-    """Return which accounts answer calls, stop losses, quote, fund others, or belong to a node."""
-    named = pd.concat([system.quotes["account"], system.funding["account"], system.funding["source"]])
-    listed = np.zeros(len(accounts), dtype=np.bool_)
-    rows = code(named, pd.Index(accounts["account"]))
-    listed[rows[rows >= 0]] = True
+def _more_to_do(accounts: pd.DataFrame) -> Bools:
+    """Return which accounts answer calls, stop losses or belong to a node, as their own rows say.
+
+    Other tables, by which accounts quote or fund others, are not asked: a part of a system does without them, and has
+    to find the same order.
+    """
     owned = accounts["owner"].notna() & (accounts["owner"] != "")
-    own = owned | accounts["stop_loss"].notna() | (accounts["call_policy"] != "none")
-    more: Bools = listed | own.to_numpy()
+    more: Bools = (owned | accounts["stop_loss"].notna() | (accounts["call_policy"] != "none")).to_numpy()
     return more
 
 
 def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
-    if _FEW * len(names) < len(index):  # only those of the index that are named have to be told apart
+    if names.empty:
+        return np.zeros(0, dtype=np.int64)
+    if len(index) + len(names) < _FEW:
+        known = {name: number for number, name in enumerate(index.tolist())}
+        return np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int64)
+    if _MANY * len(names) < len(index):  # only those of the index that are named have to be told apart
         among = np.flatnonzero(index.isin(names))
         few, some = code(names, index[among]), np.full(len(names), -1, dtype=np.int64)
         some[few >= 0] = among[few[few >= 0]]

@@ -10,7 +10,7 @@ import pandas as pd
 from contagion.arrays.encode import Names, choice, code, floats, matrix, narrow
 from contagion.kernels import Positions
 from contagion.kernels import inputs as codes
-from contagion.kernels.inputs import Floats, Ints, sum_by
+from contagion.kernels.inputs import Codes, Floats, Ints, sum_by
 from contagion.system import System
 
 if TYPE_CHECKING:
@@ -20,27 +20,49 @@ if TYPE_CHECKING:
 def positions_of(
     system: System, accounts: pd.DataFrame, account: Ints, names: Names
 ) -> tuple[Positions, Floats, pd.DataFrame]:
-    """Return holdings by term column, the entry value of each account's perps, and the names of the columns.
+    """Return holdings by term column, the entry value of each account's perps, and the keys of the columns.
 
     ``account`` (p,) is the number of the account that holds each position.
     """
     table = system.positions
-    asset = code(table["asset"], names.assets)
     quantity = floats(table["quantity"])
     side = choice(table["side"], ("collateral", "debt", "perp"))
     side[(side == 2) & (quantity < 0.0)] = codes.SHORT
+    column, columns = _columns(system, accounts, account, side, names)
+    shape = (len(names.accounts), len(columns))
+    positions = valued(matrix(np.abs(quantity), account, column, shape), columns, system, names)
+    perp = side >= codes.LONG
+    paid = quantity[perp] * floats(table["entry_price"])[perp]
+    entry = matrix(paid, account[perp], column[perp], shape) @ np.ones(shape[1])
+    return positions, entry, columns
+
+
+def _columns(
+    system: System, accounts: pd.DataFrame, account: Ints, side: Codes, names: Names
+) -> tuple[Ints, pd.DataFrame]:
+    """Return the term column of each position, and the keys of the columns."""
+    table = system.positions
     platform = narrow(code(accounts["platform"], names.nodes))[account]
-    modes, mode_words = pd.factorize(accounts["mode"], sort=True)
-    keys = pd.DataFrame({"platform": platform, "mode": narrow(modes)[account], "asset": narrow(asset)})
-    keys["side"] = side
+    modes, words = pd.factorize(accounts["mode"], sort=True)
+    keys = pd.DataFrame({"platform": platform, "mode": narrow(modes)[account]})
+    keys["asset"], keys["side"] = narrow(code(table["asset"], names.assets)), side
     keys["weight"], keys["maintenance"] = floats(table["weight"]), floats(table["maintenance"])
-    column, terms = _distinct(keys)
-    terms = _with_terms(terms, system.terms, mode_words, names)
-    pair, pairs = _distinct(terms[["platform", "asset"]])
+    column, columns = distinct(keys)
+    columns["mode"] = pd.Series(words.take(columns["mode"].to_numpy()), dtype="str")
+    return narrow(column), columns
+
+
+def valued(quantity: sparse.csr_array, columns: pd.DataFrame, system: System, names: Names) -> Positions:
+    """Return holdings (a, k) with what one unit in each of their columns counts for.
+
+    ``columns`` holds platform and asset (as numbers), mode, side, and the weight and maintenance that positions state
+    themselves (NaN if they do not).
+    """
+    terms = _with_terms(columns, system.terms, names)
+    pair, pairs = distinct(terms[["platform", "asset"]])
     oracle, fixed = _oracles(system, pairs, names)
-    shape = (len(names.accounts), len(terms))
-    positions = Positions(
-        quantity=matrix(np.abs(quantity), account, column, shape),
+    return Positions(
+        quantity=quantity,
         side=terms["side"].to_numpy(dtype=np.int8),
         pair=pair,
         weight=floats(terms["weight"]),
@@ -50,13 +72,9 @@ def positions_of(
         oracle_fixed=fixed,
         route=_routes(system, pairs, names),
     )
-    perp = side >= codes.LONG
-    paid = quantity[perp] * floats(table["entry_price"])[perp]
-    entry = matrix(paid, account[perp], column[perp], shape) @ np.ones(shape[1])
-    return positions, entry, terms[["platform", "asset", "side"]]
 
 
-def _distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
+def distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     """Return the group of each row and the distinct rows in sorted order; empty cells are equal to each other."""
     group = np.zeros(len(keys), dtype=np.int64)
     for name in keys.columns:
@@ -68,12 +86,12 @@ def _distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     return group, keys.take(first).reset_index(drop=True)
 
 
-def _with_terms(columns: pd.DataFrame, table: pd.DataFrame, modes: pd.Index[str], names: Names) -> pd.DataFrame:
+def _with_terms(columns: pd.DataFrame, table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the term columns with weight, maintenance and cost: the position's own, else the platform's, else 0."""
     terms = pd.DataFrame(
         {
             "platform": code(table["platform"], names.nodes),
-            "mode": code(table["mode"], pd.Index(modes)),
+            "mode": table["mode"].astype("str"),
             "asset": code(table["asset"], names.assets),
         }
     )

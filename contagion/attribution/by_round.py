@@ -27,7 +27,7 @@ from contagion.frames import Parts
 from contagion.kernels import State, settle
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.rounds import start, step
-from contagion.solution import Solution
+from contagion.solution import Solution, untold
 
 __all__ = ["provenance"]
 
@@ -65,7 +65,7 @@ def provenance(solution: Solution, progress: bool = False) -> pd.DataFrame:
     >>> float(round(found["share"].sum(), 9)), float(round(found["secant_share"].sum(), 9))
     (1.0, 1.0)
     """
-    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)") + untold(solution)
     refuse(problems + instance("progress", progress, (bool, np.bool_), "True or False"), "provenance")
     secant = attribute(solution)
     names = list(dict.fromkeys([*secant.sources.index, "opening", "overshoot"]))

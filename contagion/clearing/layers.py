@@ -131,6 +131,7 @@ def _greatest(layers: _Layers, max_rounds: int) -> tuple[Floats, int]:
     )
     value: Floats = full + layers.shares[-1] @ np.maximum(leontief(layers.shares[-1], full), 0.0)
     before = tried = np.full(value.size, -1)
+    max_rounds = max_rounds if value.size else 0
     scale = max(float(value.max(initial=0.0)), np.finfo(np.float64).tiny)
     for rounds in range(1, max_rounds + 1):
         value = np.minimum(value, _worth(layers, value))

@@ -138,7 +138,7 @@ def _misfit(item: Raw, labels: Mapping[str, pd.Index[Any]], found: list[str]) ->
             found += unknown(item.name, axis, own, labels[axis], optional=optional)
             if item.values.shape[number] != len(own):
                 found.append(
-                    f"{item.name} has {item.values.shape[number]} {axis}s for {len(own)} names; give one for each"
+                    f"{item.name} has {item.values.shape[number]} rows for {len(own)} {axis}s; give one for each"
                 )
         elif item.values.ndim and item.values.shape[number] != len(labels[axis]):
             found.append(f"{item.name} has {item.values.shape[number]} entries for {len(labels[axis])} {axis}s")

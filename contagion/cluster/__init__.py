@@ -1,6 +1,7 @@
 """A Dask client as the engine: who stands behind it, what its workers keep, and what becomes of work that is lost."""
 
-from contagion.cluster.clients import check_engine, finished, outcome, ready, threads
-from contagion.cluster.keeping import Kept, kept
+from contagion.cluster.clients import check_engine, ready
+from contagion.cluster.keeping import Kept, address, kept, own_threads, room
+from contagion.cluster.waiting import answers, streamed
 
-__all__ = ["Kept", "check_engine", "finished", "kept", "outcome", "ready", "threads"]
+__all__ = ["Kept", "address", "answers", "check_engine", "kept", "own_threads", "ready", "room", "streamed"]

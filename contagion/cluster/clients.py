@@ -1,25 +1,20 @@
-"""What a client must be, whether its workers are fit, and what has come back from them."""
+"""What a client must be, and whether its workers are fit."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contagion.errors import InputError, WorkersLost
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
-__all__ = ["check_engine", "finished", "outcome", "ready", "threads"]
+__all__ = ["check_engine", "nobody", "ready"]
 
 PATIENCE = 60.0
 """Seconds without a single worker after which work is given up: a node of a cluster takes that long to come back."""
-
-_LOOK = 1.0
-"""Seconds after which it is asked whether anybody is still at work."""
 
 _SAME = ("contagion", "numpy", "scipy", "numba", "pandas")
 """Packages of which another version may give other bits, or cannot read what it is sent."""
@@ -61,7 +56,7 @@ def ready(client: Client) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
-        raise WorkersLost(_NOBODY.format(f"{PATIENCE:g}")) from error
+        raise nobody() from error
     problems = []
     for package in _SAME:
         here = version(package)
@@ -79,61 +74,9 @@ def ready(client: Client) -> None:
         raise InputError(problems, "engine")
 
 
-_NOBODY = (
-    "no worker for {} seconds; start some (a LocalCluster, or `dask worker ADDRESS` on each machine) and call again: "
-    "what has been written to a file is kept"
-)
-
-
-def threads(client: Client) -> int:
-    """Return how many tasks may be at work side by side."""
-    return sum(client.nthreads().values())
-
-
-def finished(client: Client, futures: Collection[Future[Any]]) -> list[Future[Any]]:
-    """Return those futures that have come to an end, lost ones included, as soon as there is one.
-
-    Raises
-    ------
-    WorkersLost
-        If there is no worker left and none comes.
-    """
-    from distributed import CancelledError, wait
-
-    alone_since = None
-    while True:
-        try:
-            wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            if client.nthreads():
-                alone_since = None
-                continue
-            alone_since = alone_since or time.monotonic()
-            if time.monotonic() - alone_since > PATIENCE:
-                raise WorkersLost(_NOBODY.format(f"{PATIENCE:g}")) from None
-        except CancelledError:
-            pass  # seen by their status
-        done = [future for future in futures if future.status != "pending"]
-        if done:
-            return done
-
-
-def outcome(future: Future[Any]) -> Any:
-    """Return what a finished task made, None if it was lost, and raise what it raised.
-
-    Raises
-    ------
-    WorkersLost
-        If every worker that was given the task died.
-    """
-    from distributed import CancelledError, KilledWorker
-
-    try:
-        return future.result()
-    except CancelledError:
-        return None
-    except KilledWorker as error:
-        raise WorkersLost(
-            f"{error.allowed_failures + 1} workers died, one after the other, at the same work; most often they have "
-            "run out of memory: give them more, or use more workers"
-        ) from error
+def nobody() -> WorkersLost:
+    """Return what is to be raised where there is no worker."""
+    return WorkersLost(
+        f"no worker for {PATIENCE:g} seconds; start some (a LocalCluster, or `dask worker ADDRESS` on each machine) "
+        "and call again: what has been written to a file is kept"
+    )

@@ -1,21 +1,21 @@
-"""What workers keep between tasks: sent to each once, by a word, and again to those that have lost it."""
+"""What workers keep between tasks: what they were sent, to each once, and what they have made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Kept", "kept"]
+__all__ = ["Kept", "address", "kept", "own_threads", "room"]
 
-_MOST = 4
-"""Things that a worker keeps: a caller that was killed never says that it is done with its own."""
+_sent: dict[str, object] = {}
+"""What this worker was sent, by a word that begins with the client's name."""
 
-_here: dict[str, object] = {}
-"""What this worker keeps, oldest first."""
+_made: dict[str, dict[int, Any]] = {}
+"""What it has made of it, numbered."""
 
 
 class Kept(NamedTuple):
@@ -31,7 +31,10 @@ class Kept(NamedTuple):
 
         Dask's own scattered data would not do: it trims what is there more than once, and loses what was there once.
         """
-        made = cls(client, uuid4().hex, thing)
+        made = cls(client, f"{client.id}/{uuid4().hex}", thing)
+        # callers that were killed never said that they were done
+        alive = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.clients))
+        client.run(_keep_only, alive, on_error="ignore")
         made.send(None)
         return made
 
@@ -44,21 +47,47 @@ class Kept(NamedTuple):
                 raise answer
 
     def drop(self) -> None:
-        """Let all workers forget it."""
-        if self.client.status == "running":
-            self.client.run(_drop, self.word, on_error="ignore")
+        """Let all workers forget it and what they have made of it, some time soon."""
+        client = self.client
+        if client.status == "running" and client.loop is not None:
+            # not waited for: whoever lets go of a thing may be the garbage collector, on any thread
+            client.loop.add_callback(client.run, _drop, self.word, on_error="ignore", asynchronous=True)
 
 
 def kept(word: str) -> object | None:
-    """Return what this worker keeps by a word; None if it is new and has not been sent it."""
-    return _here.get(word)
+    """Return what this worker was sent by a word; None if it is new and has not been sent it."""
+    return _sent.get(word)
+
+
+def room(word: str) -> dict[int, Any]:
+    """Return what this worker has made of what it was sent, to be added to; gone once the word is dropped."""
+    return _made.setdefault(word, {})
+
+
+def address() -> str:
+    """Return the address of the worker that runs this task."""
+    from distributed import get_worker
+
+    return str(get_worker().address)
+
+
+def own_threads() -> int:
+    """Return how many threads the worker that runs this task may use."""
+    from distributed import get_worker
+
+    return int(get_worker().state.nthreads)
 
 
 def _keep(word: str, thing: object) -> None:
-    _here[word] = thing
-    while len(_here) > _MOST:
-        _here.pop(next(iter(_here)))
+    _sent[word] = thing
+
+
+def _keep_only(clients: Collection[str]) -> None:
+    for word in [*_sent, *_made]:
+        if word.partition("/")[0] not in clients:
+            _drop(word)
 
 
 def _drop(word: str) -> None:
-    _here.pop(word, None)
+    _sent.pop(word, None)
+    _made.pop(word, None)

@@ -12,6 +12,7 @@ from contagion.attribution import Attribution, attribute, feedback
 from contagion.attribution import paths as largest_paths
 from contagion.attribution.chain import Chain, gains
 from contagion.attribution.path_tables import chain_of
+from contagion.diagram.path_columns import placed
 from contagion.diagram.path_dot import to_dot
 from contagion.diagram.path_fold import fold, partition, spilled, strongest, weights
 from contagion.diagram.picture import Picture
@@ -30,14 +31,6 @@ __all__ = ["chain", "draw_paths"]
 _EDGES = 56
 _CUTS = 3
 _LISTED = 3
-_HEADINGS = {
-    "source": "shocks",
-    "hit": "prices hit",
-    "passing": "who passes it on",
-    "pushed": "prices they push",
-    "losing": "who loses",
-    "node": "balance sheets",
-}
 
 
 def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz.Digraph:
@@ -45,9 +38,10 @@ def draw_paths(solved: Solution | Attribution, k: int | None = None) -> graphviz
 
     Columns: shocks, prices they hit, accounts that pass the loss on (they sell, or withdraw quotes), prices they push,
     who loses, and balance sheets. A market that is both hit and pushed has a box for each, and accounts that both sell
-    and lose too. Boxes are as large as what passes through them, arrows as wide as the conserved flow that they carry:
-    at every box, what comes in is what goes out or ends there. Minor flows have no arrow; boxes say how much "other
-    flows" come in and go out. A dotted arrow, "cut", is what a fixed oracle price hides from a platform.
+    and lose too. Balance sheets alone stand in columns by steps from the shocks. Boxes are as large as what passes
+    through them, arrows as wide as the conserved flow that they carry: at every box, what comes in is what goes out or
+    ends there. Minor flows have no arrow; boxes say how much "other flows" come in and go out. A dotted arrow, "cut",
+    is what a fixed oracle price hides from a platform.
 
     Parameters
     ----------
@@ -99,7 +93,7 @@ def chain(found: Attribution, k: int | None = None) -> Picture:
     keys = partition(every.boxes, weight, named)
     few, into = fold(every, keys)
     boxes = few.boxes.assign(gain=_gains(found, every, few, into), note=_notes(few.boxes, found.terminal.scenario))
-    boxes, headings = _placed(boxes, few.flows)
+    boxes, headings = placed(boxes, few.flows)
     told = spilled(few) & _apart(few)
     shown = strongest(few.flows, _EDGES, told)
     shown = shown.assign(flow=shown["usd"] / (found.total or 1.0), told=_among(shown, few.flows[told]))
@@ -271,22 +265,6 @@ def _lumped(flow: Chain, lump: np.ndarray) -> Chain:
     names, of = np.unique(lump, return_inverse=True)
     onto = holdings.gathered(np.ones(of.size), of, np.arange(of.size), (names.size, of.size))
     return Chain((onto @ flow.flow @ onto.T).tocsr(), onto @ flow.source, onto @ flow.sink)
-
-
-def _placed(boxes: pd.DataFrame, flows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the boxes in columns by stage; balance sheets stand left of the losers if that is where losses go."""
-    order = list(_HEADINGS)
-    kind = boxes["type"].to_numpy(dtype=object)
-    cause, effect = kind[flows["cause"]], kind[flows["effect"]]
-    out = flows.loc[(cause == "node") & (effect == "losing"), "usd"].sum()
-    back = flows.loc[(cause == "losing") & (effect == "node"), "usd"].sum()
-    if out > back:
-        order.insert(order.index("losing"), order.pop(order.index("node")))
-    used = [stage for stage in order if (kind == stage).any()]
-    column = boxes["type"].map({stage: number for number, stage in enumerate(used)}).astype("int64")
-    gross = boxes["usd"].abs().where(boxes["type"] != "node", boxes["borne"].abs())
-    blank: dict[str, Any] = {"domain": "", "sort": "", "first": 1.0, "kind": boxes["type"], "gross": gross}
-    return boxes.assign(column=column, **blank), tuple(_HEADINGS[stage] for stage in used)
 
 
 def _notes(boxes: pd.DataFrame, scenario: Scenario) -> list[str]:

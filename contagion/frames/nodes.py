@@ -11,8 +11,13 @@ from contagion.kernels.inputs import Floats, sum_by
 
 def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
     """Return losses by cause, buffers, haircuts and liquidated USD by node, in the order of the system's table."""
+    sold = liquidations.groupby("platform")["usd"].sum().reindex(parts.labels.nodes).fillna(0.0)
+    return with_sums(parts, sold.to_numpy(), outside_liabilities(parts))
+
+
+def with_sums(parts: Parts, sold: Floats, outside: Floats) -> pd.DataFrame:
+    """Return the table from what was liquidated on each node and its liabilities held outside (n,), USD."""
     given, lost = parts.inputs.nodes, parts.outcome.losses
-    sold = liquidations.groupby("platform")["usd"].sum()
     frame = pd.DataFrame(
         {
             "loss": lost.loss,
@@ -23,10 +28,10 @@ def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
             "buffer": given.buffer,
             "buffer_used": np.minimum(lost.loss, given.buffer),
             "liabilities": given.liabilities,
-            "outside_liabilities": outside_liabilities(parts),
+            "outside_liabilities": outside,
             "haircut": parts.run.state.haircut,
-            "outside_loss": outside_loss(parts),
-            "liquidated": sold.reindex(parts.labels.nodes).fillna(0.0).to_numpy(),
+            "outside_loss": _falls_outside(parts, outside),
+            "liquidated": sold,
         },
         index=parts.labels.nodes,
     )
@@ -35,9 +40,13 @@ def nodes(parts: Parts, liquidations: pd.DataFrame) -> pd.DataFrame:
 
 def outside_loss(parts: Parts) -> Floats:
     """Return (n,) what falls on claimants outside the system, and what is lost beyond all listed liabilities."""
+    return _falls_outside(parts, outside_liabilities(parts))
+
+
+def _falls_outside(parts: Parts, outside: Floats) -> Floats:
     given = parts.inputs.nodes
     beyond: Floats = np.maximum(0.0, parts.outcome.losses.loss - given.buffer - given.liabilities)
-    return parts.run.state.haircut * outside_liabilities(parts) + beyond
+    return parts.run.state.haircut * outside + beyond
 
 
 def outside_liabilities(parts: Parts) -> Floats:

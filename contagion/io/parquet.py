@@ -9,7 +9,7 @@ import pandas as pd
 
 from contagion.errors import InputError
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["read_parquet", "require_pyarrow", "write_parquet"]
 
 
 def read_parquet(file: Path) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def read_parquet(file: Path) -> pd.DataFrame:
     InputError
         If it is not Parquet, or pyarrow is not installed.
     """
-    _require_pyarrow()
+    require_pyarrow()
     try:
         return pd.read_parquet(file, engine="pyarrow")
     except (ValueError, OSError) as error:  # pyarrow's own errors are both
@@ -35,10 +35,11 @@ def write_parquet(frame: pd.DataFrame, file: Path) -> None:
     InputError
         If pyarrow is not installed.
     """
-    _require_pyarrow()
+    require_pyarrow()
     frame.to_parquet(file, engine="pyarrow", index=False)
 
 
-def _require_pyarrow() -> None:
+def require_pyarrow() -> None:
+    """Raise what to install, if pyarrow is not."""
     if find_spec("pyarrow") is None:
         raise InputError('Parquet files need an extra; install it: pip install "contagion[parquet]"')

@@ -1,10 +1,10 @@
 """Rounds that look ahead: the same least fixed point, with far fewer passes over the accounts where rounds are slow.
 
 Near a tipping point the share ρ of a step that is left after a round is close to one, and rounds take thousands. Here
-ordinary rounds go on only until they are seen to be slow. Then each pass follows all accounts along a straight path into
-worse states (`contagion.kernels.path`), and the state moves as far along it as the map is certain to go beyond it
+ordinary rounds go on only until they are seen to be slow. Then each pass follows all accounts along a straight path
+into worse states (`contagion.kernels.path`), and the state moves as far along it as the map is certain to go beyond it
 (`contagion.kernels.envelope`): never past the least fixed point, whatever the direction. The direction is a guess:
-where the last states extrapolate to (Anderson 1965), or, if that leads nowhere, where the last step went.
+where the last states extrapolate to (Anderson 1965), or, if that leads nowhere, three times as far as the last step.
 """
 
 from __future__ import annotations
@@ -36,10 +36,24 @@ _SLOW = 0.5
 """Rate from which it may pay."""
 
 _MEMORY = 6
+"""Points that an extrapolation rests on."""
+
 _TELLING = 1e-3
+"""Share of the largest component of a step below which others have no say in whether an extrapolation leads on."""
+
 _LONGEST = 0.5
+"""Largest log drop along one path: bounds are looser the longer it is."""
+
+_FURTHER = 3.0
 _RESTS = 3e-15
+"""Step that is no more than rounding."""
+
+_TAIL = 10
+"""Rounds after the last look before their rate may end them, if no certificate does."""
+
 _WIDTHS = (1e-12, 1e-11, 1e-10, ACCURACY)
+"""Distances of the fixed point that are certified if they can be, the smallest first."""
+
 _ROUNDING = 4e-16
 _SHORT = 1.0 - 1e-3
 """Share of the certain step that is taken: rounding must not carry it past the fixed point."""
@@ -81,13 +95,13 @@ class _Search:
         self._state = start(inputs) if begin is None else begin
         self._warm = begin is not None
         self._pass = account_pass(inputs, self._state, immune, prepared, np.maximum)
-        self._opening = opening_equity(inputs) if prepared is None else prepared.opening
+        self._opening: Floats | None = None if prepared is None else prepared.opening
         self.records: list[Record] = []
         self._steps: list[float] = []  # of the ordinary rounds since the last look
         self._past: list[tuple[Floats, Floats]] = []  # points, and where the map takes them
         self._made: Reaction | None = None
-        self._step, self._guessed = np.zeros(0), False
-        self._wait, self._looking, self._idle, self._scale = _FIRST, False, 0, 4.0
+        self._step = np.zeros(0)  # of the last pass
+        self._wait, self._looking, self._idle = _FIRST, False, 0
         self._able: bool | None = None
         self._looks, self._widths, self._bound = 0, list(_WIDTHS), np.nan
 
@@ -97,12 +111,19 @@ class _Search:
         if steps and np.isnan(steps[-1]):
             return True
         consistent = not self._warm or len(self.records) > 1  # a given average price may belong to other sales
-        return consistent and not self._looking and (settled(steps, tol) or self._bound <= ACCURACY)
+        if self._bound <= ACCURACY:
+            return True
+        # after a look what is left is small at once: its rate, and so its error, shows only after a while
+        telling = not self._looks or len(steps) >= _TAIL or (bool(steps) and steps[-1] == 0.0)
+        return consistent and not self._looking and telling and settled(steps, tol)
 
     def result(self, tol: float) -> Rounds:
+        """Return where the rounds have come to."""
         steps = self._steps
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
-        return Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, float(self._bound))
+        return Rounds(
+            self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps), float(self._bound)
+        )
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""
@@ -140,14 +161,12 @@ class _Search:
         t, *step = certain(path, reach)
         here, now = self._point(self._state), np.concatenate(step)
         at_once = np.concatenate([part.left[:, 0] for part in reach])
-        self._step = np.nan_to_num(at_once, nan=0.0, posinf=0.0)
+        self._step = np.nan_to_num(now, nan=0.0, posinf=0.0)
         self._remember(here, here + at_once)
         self._remember(here + t * np.concatenate([path.log_drop, path.average, path.haircut]), here + now)
         self._state = _moved(self._inputs, self._state, here + _SHORT * now)
         self._looks += 1
         moved, alone = (float(np.nan_to_num(each, nan=0.0).max(initial=0.0)) for each in (now, at_once))
-        if not self._guessed:
-            self._scale *= 4.0 if t >= 1.0 else max(1.5 * t, 0.1)
         self._idle = 0 if moved > 2.0 * alone else self._idle + 1
         self._looking = alone > _RESTS and self._idle < 2
         self._steps, self._wait = [], 2 if self._idle < 2 else 8
@@ -155,19 +174,24 @@ class _Search:
         self.records.append(self.records[-1]._replace(step=moved, log_drop=self._state.log_drop))
 
     def _along(self, path: Path) -> Along:
-        return accounts_along(self._inputs, path, self._opening, self._immune)
+        if self._opening is None:
+            self._opening = opening_equity(self._inputs)
+        if self._prepared is None:
+            return accounts_along(self._inputs, path, self._opening, self._immune)
+        from contagion.kernels import fused_path  # loads the compiler
+
+        return fused_path.accounts_along(self._inputs, path, self._prepared, self._immune)
 
     def _path(self) -> Path:
         """Return where to look: to where the last points extrapolate to, or where the last step went."""
         here, step = self._point(self._state), self._step
         guess = np.nan_to_num(_extrapolated(self._past) - here, nan=0.0, posinf=0.0, neginf=0.0)
         telling = step > _TELLING * step.max(initial=0.0)
-        leads = bool((guess[telling] > step[telling]).all()) and self._idle == 0
-        way = np.where(np.isfinite(here), np.maximum(guess if leads else self._scale * step, 0.0), 0.0)
+        leads = bool((guess[telling] > 0.0).all()) and self._idle == 0
+        way = np.where(np.isfinite(here), np.maximum(guess if leads else _FURTHER * step, 0.0), 0.0)
         way *= min(1.0, _LONGEST / way.max(initial=_LONGEST))
         m = self._inputs.markets.price.size
         haircut = np.minimum(way[2 * m :], 1.0 - self._state.haircut)
-        self._guessed = leads
         return Path(self._state, way[:m], way[m : 2 * m], haircut)
 
     def _point(self, state: State) -> Floats:
@@ -183,12 +207,13 @@ class _Search:
         """Look whether the map does not raise a state a hair above: that bounds how far the fixed point may be."""
         inputs, here = self._inputs, self._point(self._state)
         way = np.where(np.isfinite(here), np.maximum(self._past[-1][1] - self._past[0][0], 0.0), 0.0)
-        top = here + (width / way.max() * way if way.max(initial=0.0) > 0.0 else 0.0) + _ROUNDING * (here > 0.0)
+        lift = width / way.max() * way if way.max(initial=0.0) > 0.0 else np.zeros_like(way)
+        top = here + lift
         above = _moved(inputs, self._state, top)
         made = account_pass(inputs, above, self._immune, self._prepared, np.maximum)(1, above)
         new, _ = respond(inputs, above, made, self._pass.opening, self._immune)
-        image = self._point(new)
-        if (image <= top + _ROUNDING * (1.0 + np.abs(top)))[np.isfinite(top)].all():
+        allowed = np.where(lift > _RESTS, 0.0, _ROUNDING * (1.0 + np.abs(top)))  # what does not move only rounds
+        if (self._point(new) <= top + allowed)[np.isfinite(top)].all():
             self._bound = width
         self._looks += 1
         self.records.append(self.records[-1])

@@ -28,9 +28,12 @@ def chunk_size(accounts: int) -> int:
     return max(_ACCOUNTS, -(-accounts // _CHUNKS))
 
 
-def bounds(accounts: int) -> Ints:
-    """Return the first account of each chunk, and the end (c + 1,)."""
-    size = chunk_size(accounts)
+def bounds(accounts: int, of: int | None = None) -> Ints:
+    """Return the first account of each chunk, and the end (c + 1,).
+
+    Of a part of a system, chunks are as large as those of the whole, which has ``of`` accounts.
+    """
+    size = chunk_size(accounts if of is None else of)
     return (
         np.minimum(np.arange(0, accounts + size, size, dtype=np.int64), accounts)
         if accounts
@@ -44,6 +47,16 @@ def sum_by_chunk(group: Ints, values: Floats, size: int) -> Floats:
     for first, last in pairwise(bounds(group.size).tolist()):
         total += sum_by(group[first:last], values[first:last], size)
     return total
+
+
+def sums_of_some(rows: Ints, group: Ints, values: Floats, size: int, cuts: Ints) -> Floats:
+    """Return the sums (c, size) by chunk and group of the values of some rows, which ascend."""
+    ends = np.searchsorted(rows, cuts).tolist()
+    sums = np.zeros((cuts.size - 1, size))
+    for chunk, (first, last) in enumerate(pairwise(ends)):
+        if last > first:
+            sums[chunk] = sum_by(group[first:last], values[first:last], size)
+    return sums
 
 
 def column_sums(matrix: sparse.csr_array, weights: Floats) -> Floats:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from contagion.kernels import fused, fused_lines, fused_screen
 from contagion.kernels.accounts import net_units, unit_values
-from contagion.kernels.chunks import bounds, in_order
+from contagion.kernels.chunks import bounds, in_order, sums_of_some
 from contagion.kernels.credit import borne
 from contagion.kernels.fused_lines import DONE
-from contagion.kernels.inputs import Floats, Inputs, Ints, sum_by
+from contagion.kernels.inputs import Floats, Inputs, Ints
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import IMMUNE, OWNED, WATCHED, Packed, pack, spare, unit_surplus
 from contagion.kernels.reaction import Firsts, Immune, Ratchet, Reaction, State
@@ -123,6 +123,7 @@ class CompiledPass:
         if immune is not None:
             book = book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark))
         self._inputs, self._book, self._falling = inputs, book, ratchet is np.minimum
+        self._bounds = ready.bounds
         self.firsts = Firsts.of(size)
         self.opening = ready.opening[inputs.quotes.account]
         liquidated = state.liquidated.copy()
@@ -161,7 +162,9 @@ class CompiledPass:
             recovery,
             active.linked,
         )
-        funds = bool(active.linked.size) and fused_lines.raise_funds(book, ledger)
+        funds = bool(active.linked.size) and fused_lines.raise_funds(
+            book.funded, book.source, *fused_lines.accounts_of_funds(ledger)
+        )
         over_chunks(
             fused.account_pass,
             active.chosen.bounds.size - 1,
@@ -180,11 +183,13 @@ class CompiledPass:
         )
         units = net_units(inputs.positions, in_order(sums.closed))
         deficits = in_order(sums.deficits)
-        owned = sum_by(inputs.accounts.owner[book.owned], ledger.lost[book.owned], deficits.size)
+        owner, lost = inputs.accounts.owner[book.owned], ledger.lost[book.owned]
+        owned = in_order(sums_of_some(book.owned, owner, lost, deficits.size, self._bounds))
         return Reaction(
             liquidated=ledger.liquidated,
             sold=(inputs.positions.route.T @ units) * inputs.markets.price,
             quoting=ledger.equity[inputs.quotes.account],
+            closing=ledger.liquidated[inputs.quotes.account],
             haircut=borne(inputs.nodes, deficits, owned, state.haircut)[2],
             moved=float(sums.moved.max(initial=0.0)),
             deficit=float(deficits.sum()),

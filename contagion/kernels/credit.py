@@ -8,8 +8,8 @@ import numpy as np
 
 from contagion import channels
 from contagion.kernels.accounts import Decision, Lines
-from contagion.kernels.chunks import sum_by_chunk
-from contagion.kernels.inputs import Accounts, Floats, Nodes, sum_by
+from contagion.kernels.chunks import bounds, in_order, sum_by_chunk, sums_of_some
+from contagion.kernels.inputs import Accounts, Floats, Nodes
 
 
 class Losses(NamedTuple):
@@ -42,9 +42,9 @@ def losses(
     outcome = (1.0 - liquidated) * at.equity + liquidated * at.proceeds
     equity = np.maximum(0.0, outcome + moved)
     lost = np.maximum(0.0, opening_equity + moved - equity)
-    by_owner = accounts.owner >= 0
+    by_owner = np.flatnonzero(accounts.owner >= 0)
     deficits = sum_by_chunk(accounts.platform, deficit, count)
-    owned = sum_by(accounts.owner[by_owner], lost[by_owner], count)
+    owned = in_order(sums_of_some(by_owner, accounts.owner[by_owner], lost[by_owner], count, bounds(lost.size)))
     claims, loss, theta = borne(nodes, deficits, owned, haircut)
     return Losses(deficit, outcome, equity, lost, deficits, claims, owned, loss, theta)
 

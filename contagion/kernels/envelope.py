@@ -78,6 +78,7 @@ def lower_bound(
     )
 
 
+@np.errstate(invalid="ignore")
 def certain(path: Path, reach: Reach) -> tuple[float, Floats, Floats, Floats]:
     """Return t*, and h(t*) by log drop, log drop of the average price, and haircut."""
     parts = (reach.log_drop, reach.average, reach.haircut)
@@ -93,7 +94,7 @@ def certain(path: Path, reach: Reach) -> tuple[float, Floats, Floats, Floats]:
     else:
         place = int(np.argmax(stops))
         here, there = beyond[short[:, place], place], at_end[short[:, place], place]
-        share = np.where(here > 0.0, here / (here - there), 0.0)
+        share = np.where(here > 0.0, here / np.where(here > 0.0, here - there, 1.0), 0.0)
         t = (place + float(share.min())) / GRID
     along = t * GRID - place
     found = np.maximum((1.0 - along) * left[:, place] + along * right[:, place], t * step)
@@ -109,9 +110,7 @@ def _haircuts(inputs: Inputs, path: Path, along: Along) -> Pieces:
 
     def at(side: Floats, edges: Floats) -> Floats:
         loss = nodes.loss[:, None] + side + claims[:, :1] + claims[:, 1:] * edges
-        return channels.haircut(
-            loss, nodes.buffer[:, None], nodes.liabilities[:, None], nodes.recovery_rate[:, None]
-        )
+        return channels.haircut(loss, nodes.buffer[:, None], nodes.liabilities[:, None], nodes.recovery_rate[:, None])
 
     left = at(deficits.left, _EDGES)
     right = np.where(left > 0.0, at(deficits.right, _EDGES + 1.0 / GRID), left)
@@ -119,17 +118,13 @@ def _haircuts(inputs: Inputs, path: Path, along: Along) -> Pieces:
     return Pieces(np.maximum(before, left), np.maximum(before, right))
 
 
-def _quotes(
-    inputs: Inputs, path: Path, along: Along, opening: Floats, immune: Immune | None
-) -> Pieces:
+def _quotes(inputs: Inputs, path: Path, along: Along, opening: Floats, immune: Immune | None) -> Pieces:
     """Return the depth (j,) that is gone: η is linear in equity, then capped."""
     quotes = inputs.quotes
 
     def at(edges: Floats) -> Floats:
         equity = along.equity[:, None] - along.equity_fall[:, None] * edges
-        return channels.withdrawal(
-            equity, opening[:, None], quotes.full_at[:, None], quotes.withdrawn_at[:, None]
-        )
+        return channels.withdrawal(equity, opening[:, None], quotes.full_at[:, None], quotes.withdrawn_at[:, None])
 
     before = np.maximum(path.state.withdrawn, path.state.liquidated[quotes.account])[:, None]
     left = at(_EDGES)

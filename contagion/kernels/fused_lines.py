@@ -134,14 +134,20 @@ def ask_for_funds(
 
 
 @compiled
-def raise_funds(book: Packed, ledger: Ledger) -> bool:
-    """Write what linked accounts receive and give; return whether anybody asks.
+def raise_funds(
+    funded: Ints,
+    source: Ints,
+    asked: Floats,
+    need: Floats,
+    worth: Floats,
+    received: Floats,
+    given: Floats,
+    drawn: Floats,
+) -> bool:
+    """Write what linked accounts still need, receive and give; return whether anybody asks.
 
     As `contagion.kernels.accounts.fund`: in the order of the rows, for what one caller takes the next cannot have.
     """
-    funded, source = book.funded, book.source
-    asked, need, worth = ledger.asked, ledger.need, ledger.value
-    received, given, drawn = ledger.received, ledger.given, ledger.drawn
     asks = False
     for row in range(funded.size):
         asking, giving = funded[row], source[row]
@@ -160,6 +166,11 @@ def raise_funds(book: Packed, ledger: Ledger) -> bool:
         if given[giving] > 0.0 and drawn[giving] < 1.0:
             drawn[giving] = min(1.0, given[giving] / worth[giving])
     return asks
+
+
+def accounts_of_funds(ledger: Ledger) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Return the columns of a ledger that `raise_funds` reads and writes, in its order."""
+    return ledger.asked, ledger.need, ledger.value, ledger.received, ledger.given, ledger.drawn
 
 
 def empty_ledger(spare: Floats, liquidated: Floats, firsts: tuple[Any, Any, Any], opening: Floats) -> Ledger:

@@ -108,7 +108,8 @@ def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Fl
         ),
     )
     matrix: sparse.csc_array = sparse.csc_array(entries, shape=(size + extra, size + extra))
-    z: Floats = linalg.spsolve(matrix, np.concatenate([excess, np.zeros((extra, *excess.shape[1:]))]))
+    known = np.concatenate([excess, np.zeros((extra, *excess.shape[1:]))])
+    z: Floats = linalg.spsolve(matrix, known, permc_spec="MMD_AT_PLUS_A")  # symmetric but for the border: far less fill
     return z[:size]
 
 

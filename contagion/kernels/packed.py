@@ -43,12 +43,16 @@ class Packed(NamedTuple):
     owned: Ints  # accounts that a node owns, ascending
 
 
-def pack(inputs: Inputs) -> Packed:
-    """Return the accounts, packed; arrays that need no other form are shared with ``inputs``."""
+def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
+    """Return the accounts, packed; arrays that need no other form are shared with ``inputs``.
+
+    ``also_linked`` are accounts whose funding links lead to accounts elsewhere.
+    """
     given, holdings = inputs.accounts, inputs.positions.quantity
     rule, rules, platform = _rules(given)
     asks = given.call_policy[given.funded] == FUND
-    linked = np.unique(np.concatenate([given.funded[asks], given.source[asks]]))
+    elsewhere = np.zeros(0, dtype=np.int64) if also_linked is None else also_linked
+    linked = np.unique(np.concatenate([given.funded[asks], given.source[asks], elsewhere]))
     owned = np.flatnonzero(given.owner >= 0)
     mark = np.zeros(given.cash.size, dtype=np.uint8)
     mark[given.entry != 0.0] |= ENTRY
@@ -91,9 +95,43 @@ def _more_to_do(rules: Floats, platform: Ints) -> Bools:
     return more
 
 
+def some(book: Packed, rows: Ints) -> Packed:
+    """Return some of the accounts, ascending, as if there were no others; links and owners are left out."""
+    nobody = np.zeros(0, dtype=np.int64)
+    start, positions = _those(book.start, rows)
+    owed_start, claims = _those(book.owed_start, rows)
+    by_account = {name: getattr(book, name)[rows] for name in ("cash", "rule", "mark", "entry", "stop_loss")}
+    return book._replace(
+        start=start,
+        column=book.column[positions],
+        quantity=book.quantity[positions],
+        **by_account,
+        owed_start=owed_start,
+        owed_by=book.owed_by[claims],
+        owed=book.owed[claims],
+        funded=nobody,
+        source=nobody,
+        linked=np.arange(rows.size),
+        owned=nobody,
+    )
+
+
+def _those(start: NDArray[Any], rows: Ints) -> tuple[NDArray[Any], Ints]:
+    """Return where the entries of some rows begin, once the others are gone, and which entries they are."""
+    count = (start[rows + 1] - start[rows]).astype(np.int64)
+    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count)])
+    entries = np.arange(ends[-1]) + np.repeat(start[rows] - ends[:-1], count)
+    return ends.astype(start.dtype), entries
+
+
 def unit_surplus(book: Packed, values: Floats) -> Floats:
     """Return what one unit in each term column adds to the surplus at the liquidation level (k,)."""
     strict, level = (book.rules[book.column_rule, column] for column in (STRICT, LEVEL))
+    return surplus_of_unit(strict, level, values)
+
+
+def surplus_of_unit(strict: Floats, level: Floats, values: Floats) -> Floats:
+    """Return the same, from the margin rule (1 if levels multiply maintenance) and level (k,) of each column."""
     held = np.where(strict == 1.0, 1.0, level) * values[:, 1] + np.where(strict == 1.0, level, 1.0) * values[:, 2]
     return values[:, 0] - held
 

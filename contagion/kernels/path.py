@@ -26,7 +26,6 @@ from contagion.kernels.inputs import (
     CLOSE_FACTOR,
     DELEVER,
     FULL,
-    RESTORE,
     Accounts,
     Bools,
     Floats,
@@ -35,12 +34,13 @@ from contagion.kernels.inputs import (
 )
 from contagion.kernels.reaction import Immune, State
 
-__all__ = ["GRID", "Along", "Path", "accounts_along", "values_along"]
+__all__ = ["GRID", "GUARD", "Along", "Path", "accounts_along", "quoting_along", "values_along"]
 
 GRID = 64
 """Edges at which events may count: at t = 0, 1/64, …; an event counts from the edge after it."""
 
-_GUARD = 1e-13
+GUARD = 1e-13
+"""Share of its lines by which an account must be in breach past the beginning of a path, for rounding."""
 
 
 class Path(NamedTuple):
@@ -95,10 +95,17 @@ def accounts_along(inputs: Inputs, path: Path, opening: Floats, immune: Immune |
     edge, left = edge[rows], edge[rows] / GRID
     there = _Lines(*(line[rows] - left * less[rows] for line, less in zip(at, fall, strict=True)))
     later = _piece(given, rows, there, _Lines(*(less[rows] for less in fall)), left, before[rows], opening)
-    quoting = inputs.quotes.account
     felt = np.ones(before.size) if immune is None else np.where(immune.accounts, 0.0, 1.0)
     units, unit_slope, deficits, deficit_slope = _added(inputs, before, first, later, (rows, edge), felt)
-    return Along(units, unit_slope, deficits, deficit_slope, at.equity[quoting], fall.equity[quoting])
+    return Along(units, unit_slope, deficits, deficit_slope, *quoting_along(inputs, path, values, falls))
+
+
+def quoting_along(inputs: Inputs, path: Path, values: Floats, falls: Floats) -> tuple[Floats, Floats]:
+    """Return the equity (j,) of the account behind each quote at the beginning, and what of it is lost."""
+    given, rows = inputs.accounts, inputs.quotes.account
+    holdings, claims = inputs.positions.quantity[rows], given.claims[rows]
+    equity = holdings @ values[:, 3] + given.cash[rows] - given.entry[rows] + claims @ (1.0 - path.state.haircut)
+    return equity, holdings @ falls[:, 3] + claims @ path.haircut
 
 
 class _Lines(NamedTuple):
@@ -134,7 +141,7 @@ def _piece(
 ) -> _Piece:
     """Return what the rules ask for at some lines, and how fast it grows at least from there to the end."""
     # past the beginning an account counts as in breach if it is so beyond rounding
-    guard = np.where(np.asarray(left) > 0.0, _GUARD, 0.0) * (np.abs(at.weighted) + at.debt + at.maintenance)
+    guard = np.where(np.asarray(left) > 0.0, GUARD, 0.0) * (np.abs(at.weighted) + at.debt + at.maintenance)
     asks = [(before, np.zeros_like(before))]
     for level, target, acts in (
         (given.call_level, given.call_target, given.call_policy[rows] == DELEVER),
@@ -162,8 +169,10 @@ def _piece(
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
-def _restoring(owing: Floats, more: Floats, value: Floats, less: Floats, width: Floats | float) -> tuple[Floats, Floats]:
-    """Return λ = a/(V + a) and a slope that it has at least over a piece of some width, in which a grows and V falls."""
+def _restoring(
+    owing: Floats, more: Floats, value: Floats, less: Floats, width: Floats | float
+) -> tuple[Floats, Floats]:
+    """Return λ = a/(V + a) and its least slope over a piece of some width, in which a grows and V falls."""
     whole = value + owing
     last = whole + width * (more - less)
     share = np.where(owing <= 0.0, 0.0, np.where(value <= 0.0, 1.0, owing / whole))

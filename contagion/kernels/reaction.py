@@ -38,6 +38,7 @@ class Reaction(NamedTuple):
     liquidated: Floats  # (a,) λ after the ratchet
     sold: Floats  # (m,) Q, USD at opening prices
     quoting: Floats  # (j,) equity of the account behind each quote, USD
+    closing: Floats  # (j,) its liquidated share
     haircut: Floats  # (n,) θ that its losses ask of each node, before the ratchet
     moved: float  # largest move of any λ
     deficit: float  # USD

@@ -66,8 +66,9 @@ class Rounds(NamedTuple):
     liquidated_round: Ints  # (a,) first round with a sale, 0 if none
     cause: Codes  # (a,) rule behind the first sale, 0 if none
     converged: bool
-    looks: int = 0  # how many of the records are looks ahead and certificates; see `contagion.kernels.ahead`
-    bound: float = math.nan  # largest distance of a log drop or haircut from the fixed point, where one was certified
+    looks: int = 0  # how many of the records are no rounds but looks ahead; see `contagion.kernels.ahead`
+    last: tuple[float, ...] = ()  # steps of the rounds since the last look
+    bound: float = math.nan  # certified distance of any log drop or haircut from the fixed point
 
 
 def start(inputs: Inputs) -> State:
@@ -114,11 +115,11 @@ def _on_markets(liquidated: Floats, immune: Immune | None) -> Floats:
     return liquidated if immune is None else np.where(immune.accounts, 0.0, liquidated)
 
 
-def withdrawn_quotes(inputs: Inputs, quoting: Floats, liquidated: Floats, opening: Floats) -> Floats:
+def withdrawn_quotes(inputs: Inputs, quoting: Floats, closing: Floats, opening: Floats) -> Floats:
     """Return η (j,): by the equity of quoting accounts, now and at the opening, and at least their liquidated share."""
     quotes = inputs.quotes
     by_equity = channels.withdrawal(quoting, opening, quotes.full_at, quotes.withdrawn_at)
-    return np.maximum(by_equity, liquidated[quotes.account])
+    return np.maximum(by_equity, closing)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a price beyond all numbers ends the rounds; see `distance`
@@ -149,6 +150,7 @@ def _react(
         liquidated=liquidated,
         sold=sold_on_markets(inputs, _on_markets(liquidated, immune)) if sales is None else sales(liquidated),
         quoting=at.equity[inputs.quotes.account],
+        closing=liquidated[inputs.quotes.account],
         haircut=lost.haircut,
         moved=float(np.abs(liquidated - state.liquidated).max(initial=0.0)),
         deficit=float(lost.deficits.sum()),
@@ -168,7 +170,7 @@ def respond(
     ratchet: Ratchet = np.maximum,
 ) -> tuple[State, Clearing]:
     """Return what quotes, nodes and markets make of what accounts do."""
-    withdrawn = ratchet(state.withdrawn, withdrawn_quotes(inputs, made.quoting, made.liquidated, opening))
+    withdrawn = ratchet(state.withdrawn, withdrawn_quotes(inputs, made.quoting, made.closing, opening))
     haircut = ratchet(state.haircut, made.haircut)
     if immune is not None:
         withdrawn, haircut = np.where(immune.quotes, 0.0, withdrawn), np.where(immune.nodes, 0.0, haircut)
@@ -229,6 +231,7 @@ def iterate(
     immune: Immune | None = None,
     prepared: Prepared | None = None,
     ratchet: Ratchet = np.maximum,
+    react: Pass | None = None,
 ) -> Rounds:
     """Return the state after rounds in Jacobi order, until no unknown moves by more than ``tol``.
 
@@ -237,9 +240,10 @@ def iterate(
     state ``begin``; the ratchet then holds whatever λ, η and θ that state has, so that a failure can be forced.
     ``prepared`` accounts serve all runs of one system. The ``ratchet`` keeps the larger of what was and what is asked
     for; np.minimum, the smaller: rounds then come down from a state above, and end in the greatest fixed point below.
+    ``react`` evaluates accounts that are held elsewhere; the state then has none.
     """
     state = start(inputs) if begin is None else begin
-    react = account_pass(inputs, state, immune, prepared, ratchet)
+    react = react or account_pass(inputs, state, immune, prepared, ratchet)
     records: list[Record] = []
     steps: list[float] = []
     converged = False
@@ -279,6 +283,7 @@ def account_pass(
 
 
 def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, moved: float) -> Record:
+    """Return what a round did that ended in a state."""
     return Record(
         step=moved,
         evaluated_count=made.evaluated_count,

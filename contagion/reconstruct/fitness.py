@@ -128,6 +128,12 @@ def _calibrated(
     wanted = float(links) if links is not None else float(density or 0.0) * count * (count - 1)
     both = np.count_nonzero((totals.liabilities > 0.0) & (totals.assets > 0.0))
     most = int(np.count_nonzero(totals.liabilities)) * int(np.count_nonzero(totals.assets)) - int(both)
+    if most == 0:
+        raise InputError(
+            f"no two of {count} banks have something to borrow and to lend; give at least two, of which one owes "
+            "and another is owed",
+            subject,
+        )
     if wanted >= most:
         raise InputError(
             f"{wanted:g} links are asked for; only {most} pairs have something to borrow and to lend, and links of "

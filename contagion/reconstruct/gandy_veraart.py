@@ -12,10 +12,11 @@ from contagion.clearing.network import Floats, Matrix, read
 from contagion.clearing.problems import positive
 from contagion.errors import InputError, instance, is_number, refuse, whole
 from contagion.reconstruct.compiled import compiled
-from contagion.reconstruct.cycles import BARRED, FREE, Links, moved
+from contagion.reconstruct.cycles import swept
 from contagion.reconstruct.filling import filled
-from contagion.reconstruct.networks import EXACT, Ensemble, misfit
-from contagion.reconstruct.scaling import scaled
+from contagion.reconstruct.links import Links, listed
+from contagion.reconstruct.networks import Ensemble, misfit
+from contagion.reconstruct.start import typical
 from contagion.reconstruct.totals import Totals, read_totals
 
 if TYPE_CHECKING:
@@ -29,37 +30,33 @@ _JITTER, _UNSEEN = 1e-13, 1e-12
 _REPAIRS = 2
 """Rounds of scaling after each sample; what they mend is rounding."""
 
-_SMALL, _ROUNDS = 300, 2_000
-"""Banks up to which chains start from the network of largest entropy, and rounds of scaling that it is given."""
-
-_STARTS = 5
-"""Most networks that the first one is made of."""
-
 _SHORTEST = 100
 """Fewest moves in a sweep."""
+
+_SWITCHES, _SPARSE = 0.3, 0.1
+"""Share of moves that switch a link, and density from which on there are none: walked cycles are often closed then."""
 
 
 @dataclass(frozen=True)
 class Chain:
     """How long the sampler runs; a sweep is as many moves as links are expected, at least 100.
 
-    A thousand banks or more take hundreds of sweeps to forget where they started: burn in until ``links`` of the
-    ensemble has no trend.
+    Burn in until ``links`` of the ensemble has no trend; ``effective_samples`` says how many draws they are worth.
 
     Parameters
     ----------
     samples : int
         Networks to keep.
     burn_in : int
-        Sweeps before the first is kept; the chain starts from the network of largest entropy, and
-        above 300 banks from a mean of a few networks with few links.
+        Sweeps before the first is kept; the chain starts from the network of largest entropy, and above 300 banks from
+        a draw with about the same totals, fitted to them.
     thin : int
         Sweeps from one that is kept to the next; more, if samples should be less alike.
     seed : int
     """
 
     samples: int = 100
-    burn_in: int = 300
+    burn_in: int = 50
     thin: int = 5
     seed: int = 0
 
@@ -81,7 +78,7 @@ def gandy_veraart(
 
     Before totals are known, i owes j something with probability p_ij, independently, and then an exponential amount of
     mean 1/rate. What is drawn is this, given the totals and known cells. Draws depend on their predecessors: look at
-    ``links`` and repeat with more ``thin``, or another seed, before quantiles are trusted.
+    ``effective_samples`` and repeat with more ``thin``, or another seed, before quantiles are trusted.
 
     Parameters
     ----------
@@ -109,10 +106,12 @@ def gandy_veraart(
     -----
     Gandy and Veraart (2017), A Bayesian methodology for systemic risk assessment in financial networks, Management
     Science 63: the model of section 3 and its Gibbs sampler on cycles. Cycles are walked along links that exist, and
-    outcomes weighted for it, where theirs are drawn from all cells and mostly void if links are rare; the posterior is
-    the same. Sums of totals in round numbers are often equal by chance, and a network could then fall apart for ever;
-    theirs stays so. Here such totals are taken as rounded: they are moved apart by 1e-13, and links of no more than
-    1e-12 of a total are left out.
+    outcomes weighted for it, where theirs are drawn from all cells and mostly void if links are rare; and where they
+    are, three moves of ten switch one link against a path that joins its ends. The posterior is the same.
+
+    Sums of totals in round numbers are often equal by chance, and a network could then fall apart for ever; theirs
+    stays so. Here such totals are taken as rounded: they are moved apart by 1e-13, and links of no more than 1e-12 of a
+    total are left out.
 
     Examples
     --------
@@ -131,14 +130,16 @@ def gandy_veraart(
     free = _free(totals, chances)
     rng = np.random.default_rng(chain.seed)
     expected = float(np.count_nonzero(free) * chances[0, 0] if chances.size == 1 else chances[free].sum())
-    start = _start(totals._replace(free=free), expected, rng)
-    total = float(totals.liabilities.sum())
-    if total == 0.0 or expected == 0.0:
-        return _ensemble(totals, [start] * chain.samples)
+    total, known_free = float(totals.liabilities.sum()), totals._replace(free=free)
+    fits = filled(known_free, rng)  # or says which banks show that none does
+    if total == 0.0:
+        return _ensemble(totals, [fits] * chain.samples)
     with np.errstate(divide="ignore"):
         odds = chances / (1.0 - chances) * (expected / total if rate is None else rate)
+    start = typical(known_free, odds, fits, rng)
     sweep = int(max(expected, start.nnz, _SHORTEST))
-    return _ensemble(totals, _drawn(totals, _Run(start, free, odds, sweep), chain, rng))
+    switches = _SWITCHES if expected < _SPARSE * np.count_nonzero(free) else 0.0
+    return _ensemble(totals, _drawn(totals, _Run(start, free, odds, switches, sweep), chain, rng))
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class _Run:
     start: csr_array
     free: Any
     odds: Floats
-    sweep: int
+    switches: float  # share of the moves
+    sweep: int  # moves
 
 
 def _chances(totals: Totals, p: Any) -> Floats:
@@ -163,54 +165,17 @@ def _free(totals: Totals, chances: Floats) -> Any:
     return free if chances.size == 1 else free & (chances > 0.0)
 
 
-def _start(totals: Totals, expected: float, rng: np.random.Generator) -> csr_array:
-    """Return a network that fits: the even one if it is small or most cells are links, else a mean of sparse ones.
-
-    Of sparse ones it takes as many as have about the expected links together.
-    """
-    from scipy.sparse import csr_array
-
-    first = filled(totals, rng)
-    free = np.asarray(totals.free)
-    if free.shape[0] <= _SMALL or expected > 0.5 * np.count_nonzero(free):
-        matrix, _ = scaled(totals, free, _ROUNDS)
-        if misfit(matrix, totals.liabilities, totals.assets) <= EXACT:
-            return csr_array(matrix)
-    count = int(np.clip(round(expected / max(first.nnz, 1)), 1, _STARTS))
-    found = first
-    for _ in range(count - 1):
-        found = csr_array(found + filled(totals, rng))
-    return csr_array(found / count)
-
-
 def _drawn(totals: Totals, run: _Run, chain: Chain, rng: np.random.Generator) -> list[csr_array]:
     """Return the networks that are kept."""
     run.start.data *= 1.0 + _JITTER * rng.standard_normal(run.start.nnz)
-    links = _links(run)
-    step = compiled(moved)
+    links = listed(run.start, run.free)
+    step = compiled(swept)
     kept: list[csr_array] = []
     for sample in range(chain.samples):
         sweeps = chain.thin + (chain.burn_in if sample == 0 else 0)
-        step(*links, run.odds, sweeps * run.sweep, rng)
+        step(links, run.odds, run.switches, sweeps * run.sweep, rng)
         kept.append(_repaired(totals, links))
     return kept
-
-
-def _links(run: _Run) -> Links:
-    cells = run.start.tocoo()
-    size = run.start.shape[0]
-    in_row = np.where(run.free, FREE, BARRED).astype(np.int32)
-    places = np.zeros((3, size, size), dtype=np.int32)  # pages of memory that no link needs stay unused
-    degrees = np.zeros((2, size), dtype=np.int64)
-    links = Links(in_row, places[0], places[1], places[2], degrees[0], degrees[1], np.zeros((size, size)))
-    for row, column, amount in zip(cells.row, cells.col, cells.data, strict=True):
-        links.in_row[row, column], links.in_column[row, column] = links.row_degree[row], links.column_degree[column]
-        links.row_list[row, links.row_degree[row]] = column
-        links.column_list[column, links.column_degree[column]] = row
-        links.row_degree[row] += 1
-        links.column_degree[column] += 1
-        links.amounts[row, column] = amount
-    return links
 
 
 def _repaired(totals: Totals, links: Links) -> csr_array:

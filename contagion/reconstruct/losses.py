@@ -82,7 +82,8 @@ def ensemble_losses(
         the column loss, or if there is none owed − payments.
     quantiles : sequence of float
     **arguments
-        Handed to the model by name; Series and mappings are put in the order of the networks' labels first.
+        Handed to the model by name; Series and mappings are put in the order of the networks' labels first. Where they
+        leave some out, the model has a default (as for ``shock``) or refuses it.
 
     Returns
     -------
@@ -218,14 +219,22 @@ def _too_few(count: int) -> list[str]:
 
 
 def _aligned(subject: str, labels: pd.Index[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments with Series and mappings as arrays in the order of the labels."""
+    """Return the arguments with Series and mappings as arrays in the order of the labels.
+
+    What leaves labels out becomes a mapping by place, for what holds for the others is the model's to say.
+    """
     tables = [name for name, value in arguments.items() if isinstance(value, pd.DataFrame) or hasattr(value, "edges")]
     cure = "has labels, and the networks are handed over in the order of the ensemble; give an array in that order"
     refuse([f"{name} {cure}" for name in tables], subject)
     named = {name: value for name, value in arguments.items() if isinstance(value, pd.Series | Mapping)}
     order = Vector(pd.Series(np.zeros(len(labels)), index=labels))
-    vectors = {"ensemble": order} | {name: Vector(value, lowest=-np.inf) for name, value in named.items()}
-    return dict(arguments) | {name: read(subject, {}, vectors).vectors[name] for name in named}
+    vectors = {"ensemble": order} | {name: Vector(value, lowest=-np.inf, default=0.0) for name, value in named.items()}
+    aligned = {name: read(subject, {}, vectors).vectors[name] for name in named}
+    given = {name: labels.isin(list(value.keys())) for name, value in named.items()}
+    return dict(arguments) | {
+        name: values if given[name].all() else {place: float(values[place]) for place in np.flatnonzero(given[name])}
+        for name, values in aligned.items()
+    }
 
 
 def _losses(result: Any, loss: Measure, count: int) -> Floats:

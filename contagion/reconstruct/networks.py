@@ -103,7 +103,18 @@ class Ensemble:
         return _frame(self.matrices[sample], self.labels)
 
     def __repr__(self) -> str:
-        return f"Ensemble({len(self)} networks of {len(self.labels)} nodes)"
+        worth = f", worth {self.effective_samples:.0f} independent ones" if self.effective_samples < len(self) else ""
+        return f"Ensemble({len(self)} networks of {len(self.labels)} nodes{worth})"
+
+    @property
+    def effective_samples(self) -> float:
+        """How many independent draws the samples are worth, by the autocorrelation of ``links``.
+
+        At most their number. A handful means that the chain is too short, or has not yet forgotten its start: give it
+        more ``burn_in`` and ``thin`` before quantiles are trusted. Geyer (1992): autocorrelations are summed by
+        pairs as long as a pair's sum is positive.
+        """
+        return _effective(np.asarray(self.links, dtype=np.float64))
 
     @property
     def links(self) -> pd.Series[int]:
@@ -128,6 +139,19 @@ class Ensemble:
             cells = matrix.tocoo()
             total[cells.row, cells.col] += 1.0
         return _frame(total / max(len(self), 1), self.labels)
+
+
+def _effective(values: Floats) -> float:
+    """Return the number of independent draws with the variance that the mean of the values has."""
+    apart = values - values.mean()
+    variance = float(apart @ apart)
+    if variance == 0.0:
+        return float(values.size)
+    correlation = np.correlate(apart, apart, "full")[values.size - 1 :] / variance
+    total, first = 0.0, 0
+    while first + 1 < values.size and (pair := float(correlation[first] + correlation[first + 1])) > 0.0:
+        total, first = total + pair, first + 2
+    return float(min(values.size / max(2.0 * total - 1.0, 1.0 / values.size), values.size))
 
 
 def _frame(matrix: Any, labels: pd.Index[Any]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from contagion.errors import instance, refuse, texts
 from contagion.kernels import Inputs, State
 from contagion.kernels.inputs import Bools
+from contagion.kernels.markets import Clearing
 from contagion.kernels.reaction import Immune
 from contagion.kernels.rounds import opening_equity, start, step
 from contagion.solution import Solution
@@ -117,15 +118,15 @@ def _first_acts(
     solution: Solution, candidates: Candidates, listed: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, State]]:
     """Yield every candidate that ever acts, with the state before the round in which it first did."""
-    inputs, count = solution.parts.inputs, len(candidates.grouped.names)
+    inputs = solution.parts.inputs
     opening, state, waiting = opening_equity(inputs), start(inputs), list(listed)
-    quoting = candidates.grouped.member[inputs.quotes.account]
+    if solution.looks:  # there are no rounds to replay
+        acting = _acting(candidates, inputs, solution.parts.run.state, solution.parts.outcome.clearing)
+        yield from ((candidate, state) for candidate in waiting if getattr(acting, candidate.type)[candidate.number])
+        return
     for _ in solution.parts.run.records:
         new, _made, _lost, cleared = step(inputs, state, opening)
-        group = np.zeros(count, dtype=np.bool_)
-        group[candidates.grouped.member[new.liquidated > 0.0]] = True
-        group[quoting[new.withdrawn > 0.0]] = True
-        acting = _Acting(new.haircut > 0.0, cleared.pressure != 0.0, group)
+        acting = _acting(candidates, inputs, new, cleared)
         begun = [candidate for candidate in waiting if getattr(acting, candidate.type)[candidate.number]]
         yield from ((candidate, state) for candidate in begun)
         if begun:
@@ -133,6 +134,14 @@ def _first_acts(
         if not waiting:
             return
         state = new
+
+
+def _acting(candidates: Candidates, inputs: Inputs, state: State, cleared: Clearing) -> _Acting:
+    """Return who has acted by a state."""
+    group = np.zeros(len(candidates.grouped.names), dtype=np.bool_)
+    group[candidates.grouped.member[state.liquidated > 0.0]] = True
+    group[candidates.grouped.member[inputs.quotes.account][state.withdrawn > 0.0]] = True
+    return _Acting(state.haircut > 0.0, cleared.pressure != 0.0, group)
 
 
 def _suppressed(inputs: Inputs, candidates: Candidates, candidate: Candidate) -> tuple[Inputs, Immune | None]:

@@ -13,7 +13,8 @@ from contagion.arrays.encode import Names, in_order
 from contagion.arrays.markets import markets_of
 from contagion.frames import Parts
 from contagion.frames.nodes import outside_liabilities
-from contagion.kernels import Inputs, State, iterate, settle
+from contagion.kernels import Inputs, State, settle
+from contagion.kernels.ahead import iterate_ahead
 from contagion.kernels.inputs import DEBT, Floats
 from contagion.kernels.reaction import Immune
 from contagion.kernels.rounds import ready
@@ -64,7 +65,7 @@ class Book(NamedTuple):
         max_rounds: int = MAX_ROUNDS,
     ) -> Run:
         """Return where the rounds end, from zero or from a state, and what has been lost there."""
-        made = iterate(inputs, tol, max_rounds, None, begin, immune, self.prepared)
+        made = iterate_ahead(inputs, tol, max_rounds, None, begin, immune, self.prepared)
         loss, sold = self.loss(inputs, made.state, immune), self.liquidated(made.state)
         return Run(made.state, loss, sold, len(made.records), made.converged)
 

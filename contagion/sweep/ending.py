@@ -12,6 +12,7 @@ from contagion.frames.nodes import outside_liabilities
 from contagion.kernels import Inputs, Outcome, Rounds, State
 from contagion.kernels.accounts import decide, lines
 from contagion.kernels.credit import borne, losses
+from contagion.kernels.dollars import Sums, totals
 from contagion.kernels.inputs import DEBT, Floats, Ints, sum_by
 from contagion.kernels.markets import Clearing, clear, prices
 from contagion.kernels.rounds import opening_equity, sold_on_markets
@@ -21,7 +22,7 @@ from contagion.system import System
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
 
-__all__ = ["Sums", "Tally", "ending"]
+__all__ = ["Tally", "ending"]
 
 
 class Tally(NamedTuple):
@@ -45,20 +46,6 @@ class Tally(NamedTuple):
         return cls(opening, worth, outside_liabilities(parts), members, prepared)
 
 
-class Sums(NamedTuple):
-    """What all accounts have lost, in USD."""
-
-    account_loss: float  # of accounts that no node owns
-    gains: float
-    hidden: float
-    hidden_bad_debt: float
-    funded: float
-    deficits: Floats  # (n,) of the accounts that it holds
-    liquidated: Floats  # (n,) at opening prices
-    owned: Floats  # (n,) lost by the accounts that it owns
-    equity: Floats  # (g,)
-
-
 @np.errstate(over="ignore", invalid="ignore")
 def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True) -> Ending:
     """Return prices, haircuts, and losses in USD where a run has ended; without ``accounts`` the former two alone."""
@@ -76,22 +63,8 @@ def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True) ->
 
         sums = Sums(*fused_sums.sums(inputs, state, tally, price, cleared.average(given)))
     loss = borne(nodes, sums.deficits, sums.owned, state.haircut)[1]
-    beyond = np.maximum(0.0, loss - nodes.buffer - nodes.liabilities)
-    buffer_loss = float(np.minimum(loss, nodes.buffer).sum())
-    outside_loss = float((state.haircut * tally.outside + beyond).sum())
-    totals = {
-        "loss": sums.account_loss + buffer_loss + outside_loss,
-        "account_loss": sums.account_loss,
-        "buffer_loss": buffer_loss,
-        "outside_loss": outside_loss,
-        "gains": sums.gains,
-        "hidden": sums.hidden,
-        "hidden_bad_debt": sums.hidden_bad_debt,
-        "liquidated": float(sums.liquidated.sum()),
-        "deficit": float(sums.deficits.sum()),
-        "funded": sums.funded,
-    }
-    return Ending(price, drop, state.haircut, loss, sums.liquidated, sums.deficits, sums.equity, totals)
+    made = totals(nodes, state.haircut, tally.outside, sums)
+    return Ending(price, drop, state.haircut, loss, sums.liquidated, sums.deficits, sums.equity, made)
 
 
 def _sums(inputs: Inputs, state: State, tally: Tally, cleared: Clearing) -> Sums:

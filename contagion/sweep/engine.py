@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from contagion.arrays import lower
-from contagion.kernels import Inputs, State, iterate
+from contagion.kernels import Inputs, State
+from contagion.kernels.ahead import iterate_ahead
 from contagion.kernels.rounds import ready
 from contagion.scenario import Scenario
 from contagion.stress.order import keeps_order
@@ -83,7 +84,7 @@ class Engine(NamedTuple):
     def _made(self, inputs: Inputs, before: _Made | None) -> _Made:
         warm = before is not None and worse(inputs, before.inputs) and keeps_order(inputs)
         begin = before.state if before is not None and warm else None
-        run = iterate(inputs, TOL, MAX_ROUNDS, None, begin, None, self.tally.prepared)
+        run = iterate_ahead(inputs, TOL, MAX_ROUNDS, None, begin, None, self.tally.prepared)
         values = (np.nan,) * len(self.reader.measures)
         if run.converged:
             values = self.reader.read(ending(inputs, run.state, self.tally, self.reader.looks_at_accounts))

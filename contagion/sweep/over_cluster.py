@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 from contagion import cluster
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["rows_of", "solved"]
 
-_AHEAD = 4
-"""Tasks a thread that are handed over ahead: enough that none waits, few enough that little is lost if it stops."""
-
 
 def solved(engine: Engine, plan: Plan, tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, list[Row]]]:
     """Return tasks and their rows as they are done.
@@ -27,27 +25,20 @@ def solved(engine: Engine, plan: Plan, tasks: Sequence[Task], client: Client) ->
     what is prepared, and is sent it.
     """
     cluster.ready(client)
-    waiting = deque(tasks)
-    running: dict[Future[Any], Task] = {}
-    prepared = cluster.Kept.by(client, (engine, plan))
+    prepared, waiting = cluster.Kept.by(client, (engine, plan)), deque(tasks)
+
+    def begin(task: Task) -> Future[Any]:
+        return client.submit(rows_of, prepared.word, task.scenarios, pure=False)
+
     try:
-        while waiting or running:
-            while waiting and len(running) < _AHEAD * max(1, cluster.threads(client)):
-                task = waiting.popleft()
-                running[client.submit(rows_of, prepared.word, task.scenarios, pure=False)] = task
-            lacking = set()
-            for future in cluster.finished(client, list(running)):
-                task, found = running.pop(future), cluster.outcome(future)
-                if isinstance(found, list):
-                    yield task, found
-                    continue
-                waiting.appendleft(task)
-                if found is not None:
-                    lacking.add(found)
-            if lacking:
-                prepared.send(lacking)
+        with closing(cluster.streamed(client, begin, waiting)) as back:  # type: ignore[type-var]  # generators close
+            for some in back:
+                lacking = {found for _, found in some if isinstance(found, str)}
+                if lacking:
+                    prepared.send(lacking)
+                waiting.extendleft(task for task, found in some if isinstance(found, str))
+                yield from ((task, found) for task, found in some if not isinstance(found, str))
     finally:
-        client.cancel(list(running))
         prepared.drop()
 
 
@@ -55,9 +46,7 @@ def rows_of(word: str, scenarios: tuple[int, ...]) -> list[Row] | str:
     """Return the rows of a task on this thread of a worker alone, or the worker's address if it lacks what it needs."""
     shared = cluster.kept(word)
     if shared is None:
-        from distributed import get_worker
-
-        return str(get_worker().address)
+        return cluster.address()
     engine, plan = cast("tuple[Engine, Plan]", shared)
     chosen = [plan.scenario(number) for number in scenarios]
     if engine.tally.prepared is None:

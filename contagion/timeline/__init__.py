@@ -9,7 +9,7 @@ import pandas as pd
 from contagion import holdings
 from contagion.errors import instance, refuse, whole
 from contagion.frozen import HandsOutCopies
-from contagion.solution import Solution
+from contagion.solution import Solution, untold
 from contagion.timeline import tables
 from contagion.timeline.replay import replay
 from contagion.timeline.story import story
@@ -90,7 +90,7 @@ def timeline(solution: Solution) -> Timeline:
     Raises
     ------
     InputError
-        If something else than a Solution is given.
+        If something else than a Solution is given, or one whose rounds looked ahead.
 
     Notes
     -----
@@ -108,7 +108,8 @@ def timeline(solution: Solution) -> Timeline:
     round 1: 1 account of loop @ Lending pool liquidated ($300k), mostly by Lending pool:USDe (−25%)
     end: 1 account liquidated ($300k) in 2 rounds, equity $100k → $7.8k
     """
-    refuse(instance("solution", solution, Solution, "a Solution (solve returns one)"), "timeline")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    refuse(problems + untold(solution), "timeline")
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)
     path = replay(parts)

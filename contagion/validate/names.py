@@ -23,6 +23,10 @@ _ONCE = {
 """Tables other than lists of names of which no two rows may agree in these columns."""
 
 
+_FEW = 300
+"""Names that a set has looked up before pandas has made its columns."""
+
+
 def check_names(system: System) -> list[str]:
     """Return names that stand twice in the table that lists them."""
     problems = []
@@ -50,6 +54,8 @@ def check_references(system: System) -> list[str]:
     """Return names that the table that they refer to does not list."""
     problems = []
     for table, column, unknown in _unknown(system):
+        if not unknown.any():
+            continue
         lists = schema.columns(table.name)[column].references
         known = pd.concat([getattr(system, name)[schema.KEYS[name]] for name in lists])
         wrong = f"is not in {' or '.join(lists)}"
@@ -91,7 +97,7 @@ def _unknown(system: System) -> Iterator[tuple[Table, str, Bools]]:
             rows[rows] = absent
     for (name, column), rows in unknown.items():
         table = Table.of(system, name)
-        yield table, column, rows & table.filled(column)
+        yield table, column, rows & table.filled(column) if rows.any() else rows
 
 
 def _repeated_pairs(first: pd.Series[str], second: pd.Series[str]) -> Bools:
@@ -107,6 +113,9 @@ def _unlisted(names: pd.Series[str], columns: list[pd.Series[str]]) -> list[Bool
     """Return for every column the rows that hold none of the names; all strings are hashed once, together."""
     if not any(map(len, columns)):
         return [np.zeros(0, dtype=np.bool_) for _ in columns]
+    if len(names) + sum(map(len, columns)) < _FEW:
+        known = set(names.tolist())
+        return [np.array([name not in known for name in column.tolist()], dtype=np.bool_) for column in columns]
     codes: NDArray[np.int64] = pd.factorize(pd.concat([names, *columns], ignore_index=True))[0]
     bounds = np.cumsum([len(names), *(len(column) for column in columns)])
     listed = codes[: len(names)].max(initial=-1)

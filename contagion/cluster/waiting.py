@@ -1,0 +1,102 @@
+"""Waiting for workers: what has come back, what has to be done again, and when it is time to give up."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from contagion.cluster import clients
+from contagion.errors import WorkersLost
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["answers", "streamed"]
+
+T = TypeVar("T")
+
+_LOOK = 1.0
+"""Seconds after which it is asked whether anybody is still at work."""
+
+_AHEAD = 4
+"""Tasks a thread that are handed over ahead: enough that none waits, few enough that little is lost if it stops."""
+
+
+def streamed(client: Client, begin: Callable[[T], Future[Any]], waiting: deque[T]) -> Iterator[list[tuple[T, Any]]]:
+    """Return what has been begun, with what has come back, a few at a time as they are done.
+
+    The caller may add to what is ``waiting``, as for what has to be done again. Lost ones are begun anew.
+
+    Raises
+    ------
+    WorkersLost
+        If there is no worker left and none comes, or a task has taken several down with it.
+    """
+    running: dict[Future[Any], T] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < _AHEAD * max(1, sum(client.nthreads().values())):
+                item = waiting.popleft()
+                running[begin(item)] = item
+            done = _finished(client, list(running), "FIRST_COMPLETED")
+            back = [(running.pop(future), found) for future, found in zip(done, _results(client, done), strict=True)]
+            waiting.extendleft(item for item, found in back if found is None)
+            yield [(item, found) for item, found in back if found is not None]
+    finally:
+        client.cancel(list(running))
+
+
+def answers(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
+    """Return what all futures hold, in their order; None for those that are lost.
+
+    Raises
+    ------
+    WorkersLost
+        If there is no worker left and none comes, or a task has taken several down with it.
+    """
+    try:
+        _finished(client, futures, "ALL_COMPLETED")
+        return _results(client, futures)
+    except BaseException:
+        client.cancel(list(futures))
+        raise
+
+
+def _finished(client: Client, futures: Sequence[Future[Any]], when: str) -> list[Future[Any]]:
+    """Return those futures that have come to an end, lost ones included, once there is one or all have."""
+    from distributed import CancelledError, wait
+
+    alone_since = None
+    while True:
+        try:
+            wait(futures, timeout=_LOOK, return_when=when)
+        except TimeoutError:
+            if client.nthreads():
+                alone_since = None
+                continue
+            alone_since = alone_since or time.monotonic()
+            if time.monotonic() - alone_since > clients.PATIENCE:
+                raise clients.nobody() from None
+        except CancelledError:
+            pass  # seen by their status
+        done = [future for future in futures if future.status != "pending"]
+        if len(done) == len(futures) or (done and when == "FIRST_COMPLETED"):
+            return done
+
+
+def _results(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
+    from distributed import CancelledError, KilledWorker
+
+    there = [future for future in futures if future.status != "cancelled"]
+    try:
+        found = dict(zip(there, client.gather(there), strict=True))
+    except CancelledError:
+        return [None] * len(futures)  # the rest went while they were fetched
+    except KilledWorker as error:
+        raise WorkersLost(
+            f"{error.allowed_failures + 1} workers died, one after the other, at the same work; most often they have "
+            "run out of memory: give them more, or use more workers"
+        ) from error
+    return [found.get(future) for future in futures]

@@ -1,0 +1,220 @@
+"""The workers of a Dask client as those who hold the parts: each reads its own, and keeps them in memory."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from contagion import cluster
+from contagion.errors import InputError
+from contagion.kernels.inputs import Floats, Ints
+from contagion.parts.book import Summary
+from contagion.parts.holding import Answers, Call, Packed, Shared, Told, names_of, pack, seal, visit
+from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.unique import AT_ONCE, sentence, twins
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["OverCluster"]
+
+_REPLACED = 15.0
+"""Seconds that the parts of a worker that has died wait for another in its place, before they go to those left."""
+
+
+class OverCluster:
+    """The engine of many machines: workers read parts from the folder, which all of them must see.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def open(self, plan: Plan, progress: bool = False) -> ClusterParts:
+        """Return the parts, read, checked and packed; see `contagion.parts.engine.Engine`."""
+        cluster.ready(self._client)
+        plan = plan._replace(folder=plan.folder.absolute())
+        parts = ClusterParts(self._client, plan)
+        try:
+            parts.pack(progress)
+        except BaseException:
+            parts.close()
+            raise
+        return parts
+
+
+class ClusterParts:
+    """All parts in the memory of workers; see `contagion.parts.engine.Parts`.
+
+    A round is one task a worker. Dask gives the task of a worker that has died to another, which says that it lacks
+    the parts; these are then given new places, made from their files, and told all rounds so far, which are kept here.
+    """
+
+    def __init__(self, client: Client, plan: Plan) -> None:
+        self._client, self._plan = client, plan
+        self._shared = Shared(plan)
+        self._kept = cluster.Kept.by(client, self._shared)
+        self._told: list[Told] = []
+        self._home = [""] * len(plan.parts)  # worker that holds each part
+        self._workers = len(client.nthreads())
+        self.summaries: Sequence[Summary] = ()
+        self.close = weakref.finalize(self, self._kept.drop)
+        self.close.atexit = False  # the connection may be gone by then; what is left goes as the next caller comes
+
+    def pack(self, progress: bool) -> None:
+        """Let workers read, check and pack the parts, as many each."""
+        client, word, count = self._client, self._kept.word, len(self._plan.parts)
+        workers, found = sorted(client.nthreads()), dict[int, Summary]()
+
+        def begin(number: int) -> Future[Any]:
+            worker = workers[number * len(workers) // count]
+            return client.submit(pack, word, number, workers=[worker], allow_other_workers=True, pure=False)
+
+        # neighbours stand together at home, but are begun in turn, so that all workers are busy
+        waiting = deque(sorted(range(count), key=lambda number: (number * len(workers) % count, number)))
+        with tqdm(total=count, desc="parts", unit="", disable=not progress) as bar:
+            for some in cluster.streamed(client, begin, waiting):
+                lacking = {made.worker for _, made in some if made.summary is None}
+                if lacking:
+                    self._kept.send(lacking)
+                waiting.extendleft(number for number, made in some if made.summary is None)
+                for number, made in some:
+                    self._take(number, made, found)
+                    bar.update(made.summary is not None)
+        self.summaries = [found[number] for number in range(count)]
+        problems = [problem for summary in self.summaries for problem in summary.problems] or self._repeated_names()
+        if problems:
+            raise InputError(problems, str(self._plan.folder))
+
+    def place(self, columns: Sequence[Ints]) -> None:
+        """Take down the numbers of term columns, and hand them to all workers."""
+        self._shared = self._shared._replace(seals=[seal(each) for each in self.summaries], columns=columns)
+        self._share(None)
+
+    def ask(self, at: Broadcast) -> list[tuple[Floats, Floats]]:
+        """Return what linked accounts of each part ask for and are worth."""
+        return self._visit(Call("ask", len(self._told), at), None)
+
+    def react(self, number: int, at: Broadcast, funds: Sequence[Funds] | None) -> list[Acted]:
+        """Return what the accounts of each part do."""
+        made = self._visit(Call("react", number - 1, at), funds)
+        self._told.append(Told(at, funds))
+        return made
+
+    def lost(self, at: Broadcast, worth: Floats, funds: Sequence[Funds] | None) -> list[Lost]:
+        """Return what the accounts of each part have lost."""
+        return self._visit(Call("lost", len(self._told), at, worth), funds)
+
+    def write_accounts(self, folder: Path, ending: Ending, funds: Sequence[Funds] | None) -> None:
+        """Let workers write the tables of accounts of their parts."""
+        self._visit(Call("write", len(self._told), ending=ending, folder=folder.absolute()), funds)
+
+    def _take(self, number: int, made: Packed, found: dict[int, Summary]) -> None:
+        if made.summary is not None:
+            self._home[number], found[number] = made.worker, made.summary
+
+    def _visit(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
+        """Return what each part answers, in their order."""
+        found: dict[int, Any] = {}
+        again = False
+        while len(found) < len(self._home):
+            asked = self._by_home(number for number in range(len(self._home)) if number not in found)
+            futures = [
+                self._client.submit(
+                    visit,
+                    self._kept.word,
+                    call,
+                    numbers,
+                    None if funds is None else [funds[number] for number in numbers],
+                    workers=[home],
+                    allow_other_workers=True,
+                    pure=False,
+                )
+                for home, numbers in asked.items()
+            ]
+            back = [made for made in cluster.answers(self._client, futures) if made is not None]
+            for made in back:
+                found |= made.found
+            if len(found) < len(self._home):
+                self._mend(back, again)
+                again = True
+        return [found[number] for number in range(len(self._home))]
+
+    def _by_home(self, numbers: Any) -> dict[str, list[int]]:
+        homes: dict[str, list[int]] = {}
+        for number in numbers:
+            homes.setdefault(self._home[number], []).append(number)
+        return homes
+
+    def _mend(self, back: Sequence[Answers], again: bool) -> None:
+        """Give parts of which the worker is gone another, and tell those that lack something what there is to know.
+
+        A worker may be there and take no tasks, for it is short of memory; parts then stay where Dask has sent them.
+        """
+        alive = self._alive()
+        if again:
+            for made in back:
+                for number in made.lacking:
+                    self._home[number] = made.worker
+        load = dict.fromkeys(sorted(alive), 0)
+        for home in self._home:
+            load[home] = load.get(home, 0) + 1
+        lacking = {made.worker for made in back if any(self._home[number] == made.worker for number in made.lacking)}
+        for number, home in enumerate(self._home):
+            if home not in alive:
+                self._home[number] = min(alive, key=lambda worker: (load[worker], worker))
+                load[self._home[number]] += 1
+                lacking.add(self._home[number])
+        self._share(lacking & alive)
+
+    def _alive(self) -> set[str]:
+        """Return the workers that there are, once they are as many as there were or none has come for a while."""
+        try:
+            self._client.wait_for_workers(self._workers, timeout=_REPLACED)
+        except TimeoutError:
+            cluster.ready(self._client)
+        self._workers = len(self._client.nthreads())
+        return set(self._client.nthreads())
+
+    def _share(self, workers: set[str] | None) -> None:
+        self._shared = self._shared._replace(told=tuple(self._told))
+        self._kept = self._kept._replace(thing=self._shared)
+        self._kept.send(workers)
+
+    def _repeated_names(self) -> list[str]:
+        """Return a sentence on accounts that stand in two parts; names go from worker to worker, never through here."""
+        client, plan = self._client, self._plan
+        homes = self._by_home(range(len(plan.parts)))
+        ranges = max(1, min(len(homes), -(-plan.accounts // AT_ONCE)))
+        everywhere = [
+            client.submit(
+                names_of,
+                self._kept.word,
+                numbers,
+                plan.folder,
+                [plan.parts[number] for number in numbers],
+                ranges,
+                workers=[home],
+                allow_other_workers=True,
+                pure=False,
+            )
+            for home, numbers in homes.items()
+        ]
+        pieces = [
+            [client.submit(operator.getitem, names, each, pure=False) for names in everywhere] for each in range(ranges)
+        ]
+        found = cluster.answers(client, [client.submit(twins, piece, pure=False) for piece in pieces])
+        twice = np.concatenate(found)
+        if not twice.size:
+            return []
+        return list(cluster.answers(client, [client.submit(sentence, plan, twice, pure=False)])[0])

@@ -1,0 +1,84 @@
+"""Solving a system in parts: the rounds of `contagion.kernels.rounds` around parts that somebody else holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from contagion.errors import InputError, refuse
+from contagion.kernels import Record, iterate
+from contagion.kernels.reaction import Reaction, State
+from contagion.parts.engine import Engine, Parts
+from contagion.parts.messages import Plan
+from contagion.parts.partitioned import Partitioned
+from contagion.parts.solution import PartitionedSolution, settled
+from contagion.parts.whole import PartsPass, Whole
+from contagion.scenario import Scenario
+from contagion.system import System
+from contagion.validate import problems
+from contagion.validate.scenarios import check_scenario
+
+__all__ = ["solve_parts"]
+
+
+class _Remembering(PartsPass):
+    """A pass that remembers what its last round sold."""
+
+    sold: Any = None
+
+    def __call__(self, number: int, state: State) -> Reaction:
+        made = super().__call__(number, state)
+        self.sold = made.sold
+        return made
+
+
+def solve_parts(
+    system: Partitioned,
+    scenario: Scenario,
+    tol: float,
+    max_rounds: int,
+    engine: Engine,
+    show: Callable[[Record], object] | None = None,
+    progress: bool = False,
+) -> PartitionedSolution:
+    """Return the least fixed point of a system in parts, whether the rounds have converged or not.
+
+    Raises
+    ------
+    InputError
+        If tables, rows of any part, or the scenario are not valid; the message lists every problem.
+    """
+    system = system.under(scenario)
+    plan = _plan(system, scenario)
+    parts = engine.open(plan, progress)
+    try:
+        _check_names(plan, parts)
+        whole = Whole.of(system.small, scenario, parts.summaries)
+        parts.place(whole.columns)
+        react = _Remembering(whole, parts)
+        run = iterate(whole.inputs, tol, max_rounds, show, react=react)
+        return PartitionedSolution(system, scenario, tol, settled(whole, parts, run, react.sold), parts)
+    except BaseException:
+        parts.close()
+        raise
+
+
+def _plan(system: Partitioned, scenario: Scenario) -> Plan:
+    """Return what every part has to know; small tables and scenario are checked first, as far as parts go without."""
+    small = system.small
+    alone = System(**{name: table for name, table in small.tables() if name not in ("quotes", "funding")})
+    refuse([*problems(alone), *check_scenario(small, scenario)], f"{system.folder} and scenario")
+    return Plan(system.folder, system.names, small, sum(system.accounts))
+
+
+def _check_names(plan: Plan, parts: Parts) -> None:
+    """Raise what is wrong with quotes and funding, whose accounts may stand in any part."""
+    names = {name for each in parts.summaries for name in (*each.quoting, *each.linked)}
+    known = sorted(names)
+    nodes = plan.small.nodes["node"]
+    accounts = pd.DataFrame({"account": known, "platform": nodes.iloc[0] if len(nodes) else ""})
+    found = problems(plan.small.with_table("accounts", accounts))
+    if found:
+        raise InputError(found, str(plan.folder))
