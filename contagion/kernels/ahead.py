@@ -33,7 +33,7 @@ __all__ = ["iterate_ahead"]
 _FIRST = 12
 """Rounds before the first look ahead."""
 
-_PAYS = 40.0
+_PAYS = 80.0
 """Rounds that must be left, at the rate of the last ones, for a first look to pay; with less it would cost time."""
 
 _PAYS_AGAIN = 6.0
