@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from contagion.cluster import clients
@@ -34,22 +34,25 @@ def streamed(client: Client, begin: Callable[[T], Future[Any]], waiting: deque[T
     WorkersLost
         If there is no worker left and none comes, or a task has taken several down with it.
     """
-    running: dict[Future[Any], T] = {}
+    running: dict[Future[Any], tuple[T, Collection[str]]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < _AHEAD * max(1, sum(client.nthreads().values())):
+            workers = client.nthreads()
+            while waiting and len(running) < _AHEAD * max(1, sum(workers.values())):
                 item = waiting.popleft()
-                running[begin(item)] = item
-            done = _finished(client, list(running), "FIRST_COMPLETED")
-            back = [(running.pop(future), found) for future, found in zip(done, _results(client, done), strict=True)]
+                running[begin(item)] = item, set(workers)
+            done = _finished(client, {future: begun for future, (_, begun) in running.items()}, "FIRST_COMPLETED")
+            back = [(running.pop(future)[0], found) for future, found in zip(done, _results(client, done), strict=True)]
             waiting.extendleft(item for item, found in back if found is None)
             yield [(item, found) for item, found in back if found is not None]
     finally:
-        client.cancel(list(running))
+        _cancel(client, list(running))
 
 
-def answers(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
+def answers(client: Client, futures: Sequence[Future[Any]], workers: Collection[str]) -> list[Any]:
     """Return what all futures hold, in their order; None for those that are lost.
+
+    ``workers`` were there as they were begun.
 
     Raises
     ------
@@ -57,28 +60,40 @@ def answers(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
         If there is no worker left and none comes, or a task has taken several down with it.
     """
     try:
-        _finished(client, futures, "ALL_COMPLETED")
+        _finished(client, dict.fromkeys(futures, workers), "ALL_COMPLETED")
         return _results(client, futures)
     except BaseException:
-        client.cancel(list(futures))
+        _cancel(client, futures)
         raise
 
 
-def _finished(client: Client, futures: Sequence[Future[Any]], when: str) -> list[Future[Any]]:
-    """Return those futures that have come to an end, lost ones included, once there is one or all have."""
+def _cancel(client: Client, futures: Sequence[Future[Any]]) -> None:
+    if client.status == "running":
+        client.cancel(list(futures))
+
+
+def _finished(client: Client, futures: Mapping[Future[Any], Collection[str]], when: str) -> list[Future[Any]]:
+    """Return those futures that have come to an end, lost ones included, once there is one or all have.
+
+    Futures come with the workers that were there as they were begun. If none of these is left they are lost: Dask
+    holds work that was meant for a certain worker back for good where nobody was left as that worker died.
+    """
     from distributed import CancelledError, wait
 
     alone_since = None
     while True:
         try:
-            wait(futures, timeout=_LOOK, return_when=when)
+            wait(list(futures), timeout=_LOOK, return_when=when)
         except TimeoutError:
-            if client.nthreads():
+            alive = client.nthreads()
+            if alive:
                 alone_since = None
-                continue
-            alone_since = alone_since or time.monotonic()
-            if time.monotonic() - alone_since > clients.PATIENCE:
-                raise clients.nobody() from None
+                stuck = [future for future, begun in futures.items() if alive.keys().isdisjoint(begun)]
+                client.cancel([future for future in stuck if future.status == "pending"])
+            else:
+                alone_since = alone_since or time.monotonic()
+                if time.monotonic() - alone_since > clients.PATIENCE:
+                    raise clients.nobody() from None
         except CancelledError:
             pass  # seen by their status
         done = [future for future in futures if future.status != "pending"]

@@ -135,21 +135,24 @@ def _names(held: _Held | None, folder: Path, file: str) -> NDArray[np.uint64]:
 
 def visit(word: str, call: Call, numbers: Sequence[int], funds: Sequence[Funds] | None) -> Answers:
     """Return what some parts answer; a task of Dask."""
+    with cluster.turn(word):  # Dask may have given up on somebody who is still at work on the same parts
+        return _visited(word, call, numbers, [None] * len(numbers) if funds is None else funds)
+
+
+def _visited(word: str, call: Call, numbers: Sequence[int], funds: Sequence[Funds | None]) -> Answers:
     shared, worker = cast("Shared | None", cluster.kept(word)), cluster.address()
-    begun = time.perf_counter()
+    begun, workers = time.perf_counter(), min(cluster.own_threads(), len(numbers))
 
     def act(number: int, own: Funds | None) -> Any:
         with threads.alone():
             held = _ready(word, shared, number, call, worker)
             return None if held is None else (_ACTS[call.act](held, call, own, shared, number),)
 
-    workers = min(cluster.own_threads(), len(numbers))
-    given: Sequence[Funds | None] = [None] * len(numbers) if funds is None else funds
     if workers <= 1:
-        made = [act(*each) for each in zip(numbers, given, strict=True)]
+        made = [act(*each) for each in zip(numbers, funds, strict=True)]
     else:
         with ThreadPoolExecutor(workers, thread_name_prefix="contagion-parts") as pool:
-            made = list(pool.map(act, numbers, given))
+            made = list(pool.map(act, numbers, funds))
     found = {number: answer[0] for number, answer in zip(numbers, made, strict=True) if answer is not None}
     lacking = tuple(number for number, answer in zip(numbers, made, strict=True) if answer is None)
     return Answers(worker, found, lacking, time.perf_counter() - begun)

@@ -125,6 +125,10 @@ class ClusterParts:
 
     def _visit(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
         """Return what each part answers, in their order."""
+        with cluster.connected(self._client):
+            return self._answers(call, funds)
+
+    def _answers(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
         found: dict[int, Any] = {}
         again = False
         while len(found) < len(self._home):
@@ -142,7 +146,7 @@ class ClusterParts:
                 )
                 for home, numbers in asked.items()
             ]
-            back = [made for made in cluster.answers(self._client, futures) if made is not None]
+            back = [made for made in cluster.answers(self._client, futures, asked.keys()) if made is not None]
             for made in back:
                 found |= made.found
             if len(found) < len(self._home):
@@ -161,21 +165,26 @@ class ClusterParts:
 
         A worker may be there and take no tasks, for it is short of memory; parts then stay where Dask has sent them.
         """
-        alive = self._alive()
         if again:
             for made in back:
                 for number in made.lacking:
                     self._home[number] = made.worker
-        load = dict.fromkeys(sorted(alive), 0)
-        for home in self._home:
-            load[home] = load.get(home, 0) + 1
         lacking = {made.worker for made in back if any(self._home[number] == made.worker for number in made.lacking)}
+        alive, moved = self._settle()
+        self._share((lacking & alive) | moved)
+
+    def _settle(self) -> tuple[set[str], set[str]]:
+        """Give parts of which the worker is gone another; return the workers there are, and those with new parts."""
+        alive, moved = self._alive(), set[str]()
+        load = dict.fromkeys([*sorted(alive), *self._home], 0)
+        for home in self._home:
+            load[home] += 1
         for number, home in enumerate(self._home):
             if home not in alive:
                 self._home[number] = min(alive, key=lambda worker: (load[worker], worker))
                 load[self._home[number]] += 1
-                lacking.add(self._home[number])
-        self._share(lacking & alive)
+                moved.add(self._home[number])
+        return alive, moved
 
     def _alive(self) -> set[str]:
         """Return the workers that there are, once they are as many as there were or none has come for a while."""
@@ -194,6 +203,7 @@ class ClusterParts:
     def _repeated_names(self) -> list[str]:
         """Return a sentence on accounts that stand in two parts; names go from worker to worker, never through here."""
         client, plan = self._client, self._plan
+        self._settle()
         homes = self._by_home(range(len(plan.parts)))
         ranges = max(1, min(len(homes), -(-plan.accounts // AT_ONCE)))
         everywhere = [
@@ -213,8 +223,11 @@ class ClusterParts:
         pieces = [
             [client.submit(operator.getitem, names, each, pure=False) for names in everywhere] for each in range(ranges)
         ]
-        found = cluster.answers(client, [client.submit(twins, piece, pure=False) for piece in pieces])
+        found = cluster.answers(client, [client.submit(twins, piece, pure=False) for piece in pieces], homes.keys())
+        if any(each is None for each in found):
+            return self._repeated_names()  # all workers died at once
         twice = np.concatenate(found)
         if not twice.size:
             return []
-        return list(cluster.answers(client, [client.submit(sentence, plan, twice, pure=False)])[0])
+        written = cluster.answers(client, [client.submit(sentence, plan, twice, pure=False)], homes.keys())[0]
+        return self._repeated_names() if written is None else list(written)
