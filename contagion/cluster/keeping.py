@@ -10,7 +10,7 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Kept", "address", "kept", "own_threads", "room", "turn"]
+__all__ = ["Kept", "address", "kept", "room", "turn"]
 
 _sent: dict[str, object] = {}
 """What this worker was sent, by a word that begins with the client's name."""
@@ -77,13 +77,6 @@ def address() -> str:
     from distributed import get_worker
 
     return str(get_worker().address)
-
-
-def own_threads() -> int:
-    """Return how many threads the worker that runs this task may use."""
-    from distributed import get_worker
-
-    return int(get_worker().state.nthreads)
 
 
 def _keep(word: str, thing: object) -> None:

@@ -16,7 +16,7 @@ from contagion import cluster
 from contagion.errors import InputError
 from contagion.kernels.inputs import Floats, Ints
 from contagion.parts.book import Summary
-from contagion.parts.holding import Answers, Call, Packed, Shared, Told, names_of, pack, seal, visit
+from contagion.parts.holding import Call, Packed, Raised, Shared, Told, names_of, pack, seal, visit
 from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
 from contagion.parts.unique import AT_ONCE, sentence, twins
 
@@ -56,8 +56,8 @@ class OverCluster:
 class ClusterParts:
     """All parts in the memory of workers; see `contagion.parts.engine.Parts`.
 
-    A round is one task a worker. Dask gives the task of a worker that has died to another, which says that it lacks
-    the parts; these are then given new places, made from their files, and told all rounds so far, which are kept here.
+    A round is one call a worker. Parts of a worker that has died are given new places, made from their files, and told
+    all rounds so far, which are kept here.
     """
 
     def __init__(self, client: Client, plan: Plan) -> None:
@@ -130,28 +130,19 @@ class ClusterParts:
 
     def _answers(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
         found: dict[int, Any] = {}
-        again = False
         while len(found) < len(self._home):
             asked = self._by_home(number for number in range(len(self._home)) if number not in found)
-            futures = [
-                self._client.submit(
-                    visit,
-                    self._kept.word,
-                    call,
-                    numbers,
-                    None if funds is None else [funds[number] for number in numbers],
-                    workers=[home],
-                    allow_other_workers=True,
-                    pure=False,
-                )
+            given = {
+                home: (self._kept.word, call, numbers, None if funds is None else [funds[each] for each in numbers])
                 for home, numbers in asked.items()
-            ]
-            back = [made for made in cluster.answers(self._client, futures, asked.keys()) if made is not None]
-            for made in back:
+            }
+            back = cluster.at_once(self._client, visit, given)
+            for made in back.values():
+                if isinstance(made, Raised):
+                    raise made.error
                 found |= made.found
             if len(found) < len(self._home):
-                self._mend(back, again)
-                again = True
+                self._mend({home for home in back if not found.keys() >= set(asked[home])})
         return [found[number] for number in range(len(self._home))]
 
     def _by_home(self, numbers: Any) -> dict[str, list[int]]:
@@ -160,16 +151,8 @@ class ClusterParts:
             homes.setdefault(self._home[number], []).append(number)
         return homes
 
-    def _mend(self, back: Sequence[Answers], again: bool) -> None:
-        """Give parts of which the worker is gone another, and tell those that lack something what there is to know.
-
-        A worker may be there and take no tasks, for it is short of memory; parts then stay where Dask has sent them.
-        """
-        if again:
-            for made in back:
-                for number in made.lacking:
-                    self._home[number] = made.worker
-        lacking = {made.worker for made in back if any(self._home[number] == made.worker for number in made.lacking)}
+    def _mend(self, lacking: set[str]) -> None:
+        """Give parts of which the worker is gone another, and tell those that lack something what there is to know."""
         alive, moved = self._settle()
         self._share((lacking & alive) | moved)
 
