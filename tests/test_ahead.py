@@ -276,7 +276,7 @@ def test_a_solution_without_timeline_says_so() -> None:
 
 def test_an_unknown_order_is_refused() -> None:
     with pytest.raises(ct.InputError, match="rounds is 'gauss'; give 'jacobi' or 'fast'"):
-        ct.solve(crowd(3, 1.0)[0], rounds="gauss")  # type: ignore[arg-type]
+        ct.solve(crowd(3, 1.0)[0], rounds="gauss")  # type: ignore[call-overload]
 
 
 def test_unfinished_looks_are_not_converged() -> None:
