@@ -267,12 +267,12 @@ def test_systemicrisk_vignette_defaults_in_four_printed_networks(what_1_owes_2: 
     third_to_second = owed_to_second - x
     third_to_first = 3.0 - third_to_second
     second_to_first = owed_to_first - third_to_first
-    debts = [
+    cells = [
         [0.0, x, first - x],
         [second_to_first, 0.0, second - second_to_first],
         [third_to_first, third_to_second, 0.0],
     ]
-    debts = np.clip(debts, 0.0, None)
+    debts = np.clip(cells, 0.0, None)
     assert clearing.eisenberg_noe(debts, 1.0, 1.0).defaulted.tolist() == [True, False, third == 1]
     printed("1 0 1", clearing.rogers_veraart(debts, 1.0, 0.98, 0.98, 1.0).defaulted)
 
