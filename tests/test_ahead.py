@@ -119,7 +119,7 @@ def test_many_accounts_that_are_closed_at_once(rule: str) -> None:
 
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "_FIRST", 2)
-    monkeypatch.setattr(ahead, "_SLOW", 0.0)
+    monkeypatch.setattr(ahead, "_PAYS", 0.0)
 
 
 def lowered(system: ct.System, scenario: ct.Scenario) -> kernels.Inputs:
@@ -138,9 +138,9 @@ def excess(one: kernels.State, other: kernels.State) -> float:
 def test_no_iterate_lies_above_the_least_fixed_point(monkeypatch: pytest.MonkeyPatch, lot: int) -> None:
     eager(monkeypatch)
     looks = 0
-    for seed in range(lot, 24, 3):
+    for seed in range(lot, 18, 3):
         inputs = lowered(*isotone(seed))
-        exact = kernels.iterate(inputs, 0.0, 600).state
+        exact = kernels.iterate(inputs, 1e-15, 3_000).state
         search = ahead._Search(inputs, None, None, None)
         with np.errstate(over="ignore", invalid="ignore"):
             while not search.ended(1e-12) and len(search.records) < 1_000:
@@ -150,7 +150,7 @@ def test_no_iterate_lies_above_the_least_fixed_point(monkeypatch: pytest.MonkeyP
         assert made.converged
         assert excess(exact, made.state) < 1e-9
         looks += made.looks
-    assert looks > 20
+    assert looks > 5
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -276,7 +276,7 @@ def test_claims_alone_stand_in_columns_by_steps_from_the_shocks() -> None:
     names = list("ABCD")
     debts = pd.DataFrame([[0.0, 10, 2, 0], [0, 0, 6, 0], [0, 0, 0, 5], [0, 0, 0, 0]], names, names)
     system = ct.System.from_liabilities(debts, pd.Series([12.0, 1, 1, 1], names))
-    picture = chain(attribute(ct.solve(system, ct.Scenario(losses={"A": 12.0}))))
+    picture = chain(attribute(ct.solve(system, ct.Scenario(losses={"A": 12.0}))), k=20)
     column = picture.boxes.set_index("name")["column"]
     assert column[["loss:A", *names]].to_dict() == {"loss:A": 0, "A": 1, "B": 2, "C": 3, "D": 4}
     assert picture.columns == ("shocks", "who is hit", "their creditors", "creditors of these", "further on")

@@ -23,6 +23,7 @@ from contagion.sweep.engine import Engine
 from tests.random_systems import random_tables
 from tests.systems import draw, to_scenario, to_system
 
+dask = pytest.importorskip("dask", reason="needs the extra: pip install contagion[distributed]")
 distributed = pytest.importorskip("distributed", reason="needs the extra: pip install contagion[distributed]")
 
 pytestmark = pytest.mark.xdist_group("cluster")  # starting one takes seconds: all its tests share it
@@ -206,7 +207,27 @@ def test_nobody_to_do_the_work_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ct.WorkersLost, match=r"no worker for 0\.2 seconds"):
             ct.sweep(*case(), engine=alone)
         with pytest.raises(ct.WorkersLost, match=r"no worker for 0\.2 seconds"):
-            cluster.answers(alone, [alone.submit(os.getpid)])
+            cluster.answers(alone, [alone.submit(os.getpid)], [])
+
+
+def test_a_scheduler_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_MOST", 1)
+    write, written = store.Store.write, list[int]()
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        started = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0")
+        orphan = distributed.Client(started.scheduler_address, timeout=1)
+
+        def ending(self: store.Store, task: tasks.Task, rows: Any) -> None:
+            write(self, task, rows)
+            written.append(task.number)
+            if len(written) == 3:
+                started.close()
+
+        monkeypatch.setattr(store.Store, "write", ending)
+        with pytest.raises(ct.WorkersLost, match="the scheduler is gone"):
+            ct.sweep(*case(), MEASURES, out=tmp_path / "sweep.parquet", engine=orphan)
+        orphan.close()
+    assert len(list((tmp_path / "sweep.parquet.parts").glob("task-*.parquet"))) == len(written)
 
 
 def test_a_worker_that_lacks_what_is_prepared_says_where_it_is() -> None:

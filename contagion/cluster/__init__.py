@@ -1,7 +1,19 @@
 """A Dask client as the engine: who stands behind it, what its workers keep, and what becomes of work that is lost."""
 
-from contagion.cluster.clients import check_engine, ready
-from contagion.cluster.keeping import Kept, address, kept, own_threads, room
-from contagion.cluster.waiting import answers, streamed
+from contagion.cluster.clients import check_engine, connected, ready
+from contagion.cluster.keeping import Kept, address, kept, room, turn
+from contagion.cluster.waiting import answers, at_once, streamed
 
-__all__ = ["Kept", "address", "answers", "check_engine", "kept", "own_threads", "ready", "room", "streamed"]
+__all__ = [
+    "Kept",
+    "address",
+    "answers",
+    "at_once",
+    "check_engine",
+    "connected",
+    "kept",
+    "ready",
+    "room",
+    "streamed",
+    "turn",
+]

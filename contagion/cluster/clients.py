@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from contagion.errors import InputError, WorkersLost
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_engine", "nobody", "ready"]
+__all__ = ["check_engine", "connected", "nobody", "ready"]
 
 PATIENCE = 60.0
 """Seconds without a single worker after which work is given up: a node of a cluster takes that long to come back."""
@@ -72,6 +74,23 @@ def ready(client: Client) -> None:
             )
     if problems:
         raise InputError(problems, "engine")
+
+
+@contextmanager
+def connected(client: Client) -> Iterator[None]:
+    """Say so if what fails in here fails because the scheduler is gone.
+
+    Raises
+    ------
+    WorkersLost
+        If it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if client.status == "running":
+            raise  # a file that a task could not read, say
+        raise WorkersLost(f"the scheduler is gone: {error}; start one and call again") from error
 
 
 def nobody() -> WorkersLost:

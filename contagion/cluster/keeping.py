@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Kept", "address", "kept", "own_threads", "room"]
+__all__ = ["Kept", "address", "kept", "room", "turn"]
 
 _sent: dict[str, object] = {}
 """What this worker was sent, by a word that begins with the client's name."""
 
 _made: dict[str, dict[int, Any]] = {}
 """What it has made of it, numbered."""
+
+_turns: dict[str, Lock] = {}
 
 
 class Kept(NamedTuple):
@@ -64,18 +67,16 @@ def room(word: str) -> dict[int, Any]:
     return _made.setdefault(word, {})
 
 
+def turn(word: str) -> Lock:
+    """Return what only one thread of this worker may hold at a time."""
+    return _turns.setdefault(word, Lock())
+
+
 def address() -> str:
     """Return the address of the worker that runs this task."""
     from distributed import get_worker
 
     return str(get_worker().address)
-
-
-def own_threads() -> int:
-    """Return how many threads the worker that runs this task may use."""
-    from distributed import get_worker
-
-    return int(get_worker().state.nthreads)
 
 
 def _keep(word: str, thing: object) -> None:
@@ -91,3 +92,4 @@ def _keep_only(clients: Collection[str]) -> None:
 def _drop(word: str) -> None:
     _sent.pop(word, None)
     _made.pop(word, None)
+    _turns.pop(word, None)

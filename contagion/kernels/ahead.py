@@ -9,6 +9,7 @@ where the last states extrapolate to (Anderson 1965), or, if that leads nowhere,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,10 @@ __all__ = ["iterate_ahead"]
 _FIRST = 12
 """Rounds before the first look ahead."""
 
-_SLOW = 0.5
-"""Rate from which it may pay."""
+_PAYS = 80.0
+"""Rounds that must be left, at the rate of the last ones, for a first look to pay; with less it would cost time."""
+
+_PAYS_AGAIN = 6.0
 
 _MEMORY = 6
 """Points that an extrapolation rests on."""
@@ -127,15 +130,21 @@ class _Search:
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""
-        if self._looking or self._slow():
+        if self._looking or self._slow(tol):
             self._look()
         elif self._looks and self._widths and len(self._steps) >= 2 and self._steps[-1] <= tol:
             self._certify(self._widths.pop(0))
         else:
             self._round()
 
-    def _slow(self) -> bool:
-        if len(self._steps) < self._wait or self._steps[-1] <= _RESTS or not local_rate(self._steps) > _SLOW:
+    def _slow(self, tol: float) -> bool:
+        """Return whether a look ahead may save rounds."""
+        steps = self._steps
+        if len(steps) < self._wait or not _RESTS < steps[-1] < math.inf:
+            return False
+        rate = local_rate(steps)
+        left = math.log(min(tol / steps[-1], 1.0)) / math.log(rate) if 0.0 < rate < 1.0 else math.inf
+        if math.isnan(rate) or left <= (_PAYS_AGAIN if self._looks else _PAYS):
             return False
         if self._able is None:
             self._able = keeps_order(self._inputs)

@@ -6,6 +6,7 @@ read, packed, and told all rounds anew. Nothing is saved in between, and no othe
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from contagion.parts.packing import hashes, pack_part, refused
 from contagion.parts.part import Part
 from contagion.parts.unique import cuts
 
-__all__ = ["Answers", "Call", "Packed", "Shared", "Told", "names_of", "pack", "seal", "visit"]
+__all__ = ["Answers", "Call", "Packed", "Raised", "Shared", "Told", "names_of", "pack", "seal", "visit"]
 
 
 class Told(NamedTuple):
@@ -70,12 +71,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Answers:
-    """What parts have answered, by number, and which ones the worker could not make."""
+    """What parts have answered, by number; of those that are not there the worker was not told enough."""
 
-    worker: str
     found: dict[int, Any]
-    lacking: tuple[int, ...]
     seconds: float  # at work
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What went wrong with parts, as against with the way to them."""
+
+    error: Exception
 
 
 @dataclass
@@ -133,26 +139,38 @@ def _names(held: _Held | None, folder: Path, file: str) -> NDArray[np.uint64]:
     return names
 
 
-def visit(word: str, call: Call, numbers: Sequence[int], funds: Sequence[Funds] | None) -> Answers:
-    """Return what some parts answer; a task of Dask."""
-    shared, worker = cast("Shared | None", cluster.kept(word)), cluster.address()
-    begun = time.perf_counter()
+async def visit(
+    word: str, call: Call, numbers: Sequence[int], funds: Sequence[Funds] | None, dask_worker: Any
+) -> Answers | Raised:
+    """Return what some parts answer, or what was raised; the worker's own loop is left free to say that it is alive."""
+    own = [None] * len(numbers) if funds is None else funds
+    try:
+        return await asyncio.to_thread(_in_turn, word, call, dict(zip(numbers, own, strict=True)), dask_worker)
+    except Exception as error:
+        return Raised(error)
+
+
+def _in_turn(word: str, call: Call, funds: dict[int, Funds | None], worker: Any) -> Answers:
+    with cluster.turn(word):  # the caller may have given up on somebody who is still at work on the same parts
+        return _visited(word, call, funds, worker.address, worker.state.nthreads)
+
+
+def _visited(word: str, call: Call, funds: dict[int, Funds | None], worker: str, most: int) -> Answers:
+    shared = cast("Shared | None", cluster.kept(word))
+    begun, workers = time.perf_counter(), min(most, len(funds))
 
     def act(number: int, own: Funds | None) -> Any:
         with threads.alone():
             held = _ready(word, shared, number, call, worker)
             return None if held is None else (_ACTS[call.act](held, call, own, shared, number),)
 
-    workers = min(cluster.own_threads(), len(numbers))
-    given: Sequence[Funds | None] = [None] * len(numbers) if funds is None else funds
     if workers <= 1:
-        made = [act(*each) for each in zip(numbers, given, strict=True)]
+        made = [act(*each) for each in funds.items()]
     else:
         with ThreadPoolExecutor(workers, thread_name_prefix="contagion-parts") as pool:
-            made = list(pool.map(act, numbers, given))
-    found = {number: answer[0] for number, answer in zip(numbers, made, strict=True) if answer is not None}
-    lacking = tuple(number for number, answer in zip(numbers, made, strict=True) if answer is None)
-    return Answers(worker, found, lacking, time.perf_counter() - begun)
+            made = list(pool.map(act, funds.keys(), funds.values()))
+    found = {number: answer[0] for number, answer in zip(funds, made, strict=True) if answer is not None}
+    return Answers(found, time.perf_counter() - begun)
 
 
 def _ready(word: str, shared: Shared | None, number: int, call: Call, worker: str) -> _Held | None:

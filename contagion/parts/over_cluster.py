@@ -16,7 +16,7 @@ from contagion import cluster
 from contagion.errors import InputError
 from contagion.kernels.inputs import Floats, Ints
 from contagion.parts.book import Summary
-from contagion.parts.holding import Answers, Call, Packed, Shared, Told, names_of, pack, seal, visit
+from contagion.parts.holding import Call, Packed, Raised, Shared, Told, names_of, pack, seal, visit
 from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
 from contagion.parts.unique import AT_ONCE, sentence, twins
 
@@ -56,8 +56,8 @@ class OverCluster:
 class ClusterParts:
     """All parts in the memory of workers; see `contagion.parts.engine.Parts`.
 
-    A round is one task a worker. Dask gives the task of a worker that has died to another, which says that it lacks
-    the parts; these are then given new places, made from their files, and told all rounds so far, which are kept here.
+    A round is one call a worker. Parts of a worker that has died are given new places, made from their files, and told
+    all rounds so far, which are kept here.
     """
 
     def __init__(self, client: Client, plan: Plan) -> None:
@@ -125,29 +125,24 @@ class ClusterParts:
 
     def _visit(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
         """Return what each part answers, in their order."""
+        with cluster.connected(self._client):
+            return self._answers(call, funds)
+
+    def _answers(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
         found: dict[int, Any] = {}
-        again = False
         while len(found) < len(self._home):
             asked = self._by_home(number for number in range(len(self._home)) if number not in found)
-            futures = [
-                self._client.submit(
-                    visit,
-                    self._kept.word,
-                    call,
-                    numbers,
-                    None if funds is None else [funds[number] for number in numbers],
-                    workers=[home],
-                    allow_other_workers=True,
-                    pure=False,
-                )
+            given = {
+                home: (self._kept.word, call, numbers, None if funds is None else [funds[each] for each in numbers])
                 for home, numbers in asked.items()
-            ]
-            back = [made for made in cluster.answers(self._client, futures) if made is not None]
-            for made in back:
+            }
+            back = cluster.at_once(self._client, visit, given)
+            for made in back.values():
+                if isinstance(made, Raised):
+                    raise made.error
                 found |= made.found
             if len(found) < len(self._home):
-                self._mend(back, again)
-                again = True
+                self._mend({home for home in back if not found.keys() >= set(asked[home])})
         return [found[number] for number in range(len(self._home))]
 
     def _by_home(self, numbers: Any) -> dict[str, list[int]]:
@@ -156,26 +151,23 @@ class ClusterParts:
             homes.setdefault(self._home[number], []).append(number)
         return homes
 
-    def _mend(self, back: Sequence[Answers], again: bool) -> None:
-        """Give parts of which the worker is gone another, and tell those that lack something what there is to know.
+    def _mend(self, lacking: set[str]) -> None:
+        """Give parts of which the worker is gone another, and tell those that lack something what there is to know."""
+        alive, moved = self._settle()
+        self._share((lacking & alive) | moved)
 
-        A worker may be there and take no tasks, for it is short of memory; parts then stay where Dask has sent them.
-        """
-        alive = self._alive()
-        if again:
-            for made in back:
-                for number in made.lacking:
-                    self._home[number] = made.worker
-        load = dict.fromkeys(sorted(alive), 0)
+    def _settle(self) -> tuple[set[str], set[str]]:
+        """Give parts of which the worker is gone another; return the workers there are, and those with new parts."""
+        alive, moved = self._alive(), set[str]()
+        load = dict.fromkeys([*sorted(alive), *self._home], 0)
         for home in self._home:
-            load[home] = load.get(home, 0) + 1
-        lacking = {made.worker for made in back if any(self._home[number] == made.worker for number in made.lacking)}
+            load[home] += 1
         for number, home in enumerate(self._home):
             if home not in alive:
                 self._home[number] = min(alive, key=lambda worker: (load[worker], worker))
                 load[self._home[number]] += 1
-                lacking.add(self._home[number])
-        self._share(lacking & alive)
+                moved.add(self._home[number])
+        return alive, moved
 
     def _alive(self) -> set[str]:
         """Return the workers that there are, once they are as many as there were or none has come for a while."""
@@ -194,6 +186,7 @@ class ClusterParts:
     def _repeated_names(self) -> list[str]:
         """Return a sentence on accounts that stand in two parts; names go from worker to worker, never through here."""
         client, plan = self._client, self._plan
+        self._settle()
         homes = self._by_home(range(len(plan.parts)))
         ranges = max(1, min(len(homes), -(-plan.accounts // AT_ONCE)))
         everywhere = [
@@ -213,8 +206,11 @@ class ClusterParts:
         pieces = [
             [client.submit(operator.getitem, names, each, pure=False) for names in everywhere] for each in range(ranges)
         ]
-        found = cluster.answers(client, [client.submit(twins, piece, pure=False) for piece in pieces])
+        found = cluster.answers(client, [client.submit(twins, piece, pure=False) for piece in pieces], homes.keys())
+        if any(each is None for each in found):
+            return self._repeated_names()  # all workers died at once
         twice = np.concatenate(found)
         if not twice.size:
             return []
-        return list(cluster.answers(client, [client.submit(sentence, plan, twice, pure=False)])[0])
+        written = cluster.answers(client, [client.submit(sentence, plan, twice, pure=False)], homes.keys())[0]
+        return self._repeated_names() if written is None else list(written)

@@ -147,7 +147,8 @@ def _effective(values: Floats) -> float:
     variance = float(apart @ apart)
     if variance == 0.0:
         return float(values.size)
-    correlation = np.correlate(apart, apart, "full")[values.size - 1 :] / variance
+    spectrum = np.abs(np.fft.rfft(apart, 2 * values.size)) ** 2
+    correlation = np.fft.irfft(spectrum)[: values.size] / variance
     total, first = 0.0, 0
     while first + 1 < values.size and (pair := float(correlation[first] + correlation[first + 1])) > 0.0:
         total, first = total + pair, first + 2

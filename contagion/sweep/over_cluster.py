@@ -30,8 +30,9 @@ def solved(engine: Engine, plan: Plan, tasks: Sequence[Task], client: Client) ->
     def begin(task: Task) -> Future[Any]:
         return client.submit(rows_of, prepared.word, task.scenarios, pure=False)
 
+    back = cluster.streamed(client, begin, waiting)
     try:
-        with closing(cluster.streamed(client, begin, waiting)) as back:  # type: ignore[type-var]  # generators close
+        with cluster.connected(client), closing(back):  # type: ignore[type-var]  # generators close
             for some in back:
                 lacking = {found for _, found in some if isinstance(found, str)}
                 if lacking:
