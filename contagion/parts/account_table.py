@@ -17,7 +17,7 @@ from contagion.kernels import State as WholeState
 from contagion.kernels.accounts import decide, lines
 from contagion.kernels.credit import losses
 from contagion.kernels.markets import Clearing
-from contagion.kernels.rounds import opening_lines
+from contagion.kernels.rounds import opening_equity
 from contagion.parts.book import State
 from contagion.parts.messages import Ending, Funds, Plan
 from contagion.parts.packing import system_of_part
@@ -38,17 +38,17 @@ def write_account_table(
 def _table(plan: Plan, number: int, ending: Ending, state: State, funds: Funds | None) -> pd.DataFrame:
     system = system_of_part(plan, read_part(plan.folder, plan.parts[number]))
     inputs, labels = lower(system, Scenario())
-    opening = opening_lines(inputs)
+    opening = opening_equity(inputs)
     at = lines(inputs.positions, inputs.accounts, ending.price, ending.average, 1.0 - ending.haircut)
-    made = decide(inputs.accounts, at, opening.equity)
+    made = decide(inputs.accounts, at, opening)
     if funds is not None:
         names = pd.concat([plan.small.funding["account"], plan.small.funding["source"]]).unique()
         linked = np.flatnonzero(labels.accounts.isin(names))
         made.received[linked], made.given[linked] = funds.received, funds.given
     liquidated = np.asarray(state.liquidated)
-    lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening.equity, ending.haircut)
+    lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening, ending.haircut)
     nothing = np.zeros(0)
     whole = WholeState(nothing, liquidated, nothing, ending.haircut, ending.average)
     run = Rounds(whole, [], state.called, state.sold, state.cause, True)
-    outcome = Outcome(opening, at, cast(Clearing, None), made, lost)
+    outcome = Outcome(inputs, opening, at, cast(Clearing, None), made, lost)
     return frames.accounts(frames.Parts(system, inputs, labels, run, outcome))

@@ -66,7 +66,7 @@ def settled(whole: Whole, parts: Parts, run: Rounds, sold: Floats) -> Settled:
         claims, loss, theta = borne(inputs.nodes, deficits, owned, state.haircut)
     nothing = np.zeros(0)
     losses = Losses(nothing, nothing, nothing, nothing, deficits, claims, owned, loss, theta)
-    outcome = Outcome(cast(Any, None), cast(Any, None), cleared, cast(Any, None), losses)
+    outcome = Outcome(inputs, nothing, cast(Any, None), cleared, cast(Any, None), losses)
     made = frames.Parts(cast(Any, None), inputs, whole.labels, run, outcome)
     return Settled(made, sums, whole.outside, Ending(price, average, state.haircut), funds)
 
