@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,10 @@ class ClusterParts:
 
     def ask(self, at: Broadcast) -> list[tuple[Floats, Floats]]:
         """Return what linked accounts of each part ask for and are worth."""
-        return self._visit(Call("ask", len(self._told), at), None)
+        asked = [number for number, each in enumerate(self.summaries) if each.linked]
+        nothing = np.zeros(0)
+        found = dict(zip(asked, self._visit(Call("ask", len(self._told), at), None, asked), strict=True))
+        return [found.get(number, (nothing, nothing)) for number in range(len(self._home))]
 
     def react(self, number: int, at: Broadcast, funds: Sequence[Funds] | None) -> list[Acted]:
         """Return what the accounts of each part do."""
@@ -123,15 +127,15 @@ class ClusterParts:
         if made.summary is not None:
             self._home[number], found[number] = made.worker, made.summary
 
-    def _visit(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
-        """Return what each part answers, in their order."""
+    def _visit(self, call: Call, funds: Sequence[Funds] | None, numbers: Sequence[int] | None = None) -> list[Any]:
+        """Return what some parts answer, or all, in their order."""
         with cluster.connected(self._client):
-            return self._answers(call, funds)
+            return self._answers(call, funds, range(len(self._home)) if numbers is None else numbers)
 
-    def _answers(self, call: Call, funds: Sequence[Funds] | None) -> list[Any]:
+    def _answers(self, call: Call, funds: Sequence[Funds] | None, wanted: Sequence[int]) -> list[Any]:
         found: dict[int, Any] = {}
-        while len(found) < len(self._home):
-            asked = self._by_home(number for number in range(len(self._home)) if number not in found)
+        while len(found) < len(wanted):
+            asked = self._by_home(number for number in wanted if number not in found)
             given = {
                 home: (self._kept.word, call, numbers, None if funds is None else [funds[each] for each in numbers])
                 for home, numbers in asked.items()
@@ -141,11 +145,11 @@ class ClusterParts:
                 if isinstance(made, Raised):
                     raise made.error
                 found |= made.found
-            if len(found) < len(self._home):
+            if len(found) < len(wanted):
                 self._mend({home for home in back if not found.keys() >= set(asked[home])})
-        return [found[number] for number in range(len(self._home))]
+        return [found[number] for number in wanted]
 
-    def _by_home(self, numbers: Any) -> dict[str, list[int]]:
+    def _by_home(self, numbers: Iterable[int]) -> dict[str, list[int]]:
         homes: dict[str, list[int]] = {}
         for number in numbers:
             homes.setdefault(self._home[number], []).append(number)
@@ -171,10 +175,9 @@ class ClusterParts:
 
     def _alive(self) -> set[str]:
         """Return the workers that there are, once they are as many as there were or none has come for a while."""
-        try:
+        with suppress(TimeoutError):
             self._client.wait_for_workers(self._workers, timeout=_REPLACED)
-        except TimeoutError:
-            cluster.ready(self._client)
+        cluster.ready(self._client)
         self._workers = len(self._client.nthreads())
         return set(self._client.nthreads())
 
