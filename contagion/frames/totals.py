@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -60,7 +62,7 @@ def direct_loss(parts: Parts) -> float:
     cut = channels.haircut(nodes.loss + owned, nodes.buffer, nodes.liabilities, nodes.recovery_rate)
     state = opening._replace(haircut=cut)
     lost = settle(parts.inputs, state).losses._replace(loss=nodes.loss + owned)
-    unmoved = parts._replace(run=parts.run._replace(state=state), outcome=parts.outcome._replace(losses=lost))
+    unmoved = parts._replace(run=parts.run._replace(state=state), outcome=replace(parts.outcome, losses=lost))
     by_accounts = float(lost.lost[parts.inputs.accounts.owner < 0].sum())
     return by_accounts + float(np.minimum(lost.loss, nodes.buffer).sum()) + float(outside_loss(unmoved).sum())
 
