@@ -110,7 +110,7 @@ class HeldParts:
         pass
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_partition_has_the_bits_of_the_whole(tmp_path: Path, seed: int) -> None:
     system, scenario = drawn(seed)
     want = ct.solve(system, scenario, on_failure="return")
@@ -128,7 +128,7 @@ def test_a_partition_has_the_bits_of_the_whole(tmp_path: Path, seed: int) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["accounts", "parts"]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0])
 def test_any_folder_any_engine_any_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int) -> None:
     """To 1e-9 what it is in memory; the same bits on one thread and three, and where parts are lost and told again."""
     system, scenario = drawn(seed)
@@ -153,7 +153,7 @@ def test_any_folder_any_engine_any_threads(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_every_rule_is_in_use_across_parts() -> None:
     """The systems above have what reaches from part to part: funding, quotes, owners, claims, stop-losses, shorts."""
     found: dict[str, float] = {}
-    for seed in range(16):
+    for seed in range(8):
         system, scenario = drawn(seed)
         solution = ct.solve(system, scenario, on_failure="return")
         causes, accounts = solution.accounts["cause"].value_counts(), system.accounts["account"]
@@ -286,7 +286,7 @@ def test_a_chest_gives_back_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_a_synthetic_system_in_parts_is_one_in_memory(tmp_path: Path) -> None:
-    scenario = ct.generate.partitioned(tmp_path / "parts", accounts=900, assets=4, seed=3, parts=3)
+    scenario = ct.generate.partitioned(tmp_path / "parts", accounts=400, assets=4, seed=3, parts=3)
     parted = ct.open_partitioned(tmp_path / "parts")
     parts = [parted.part(number) for number in range(3)]
     tables = dict(parted.small.tables()) | {
@@ -296,6 +296,6 @@ def test_a_synthetic_system_in_parts_is_one_in_memory(tmp_path: Path) -> None:
     assert want.totals["funded"] > 0.0
     assert want.quotes["withdrawn"].max() > 0.0
     assert dict(got.totals) == pytest.approx(dict(want.totals), rel=1e-9)
-    again = ct.generate.partitioned(tmp_path / "again", accounts=900, assets=4, seed=3, parts=3)
+    again = ct.generate.partitioned(tmp_path / "again", accounts=400, assets=4, seed=3, parts=3)
     assert again == scenario
     assert ct.open_partitioned(tmp_path / "again").part(2) == parts[2]
