@@ -58,6 +58,9 @@ class Reconstruction:
     rounds: int
     residual: float
 
+    def __post_init__(self) -> None:
+        _kept(self.matrix)
+
     @property
     def frame(self) -> pd.DataFrame:
         """The matrix with its labels; rows are debtors, columns creditors."""
@@ -92,6 +95,10 @@ class Ensemble:
     matrices: tuple[csr_array, ...]
     labels: pd.Index[Any]
     residual: float
+
+    def __post_init__(self) -> None:
+        for matrix in self.matrices:
+            _kept(matrix)
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -153,6 +160,12 @@ def _effective(values: Floats) -> float:
     while first + 1 < values.size and (pair := float(correlation[first] + correlation[first + 1])) > 0.0:
         total, first = total + pair, first + 2
     return float(min(values.size / max(2.0 * total - 1.0, 1.0 / values.size), values.size))
+
+
+def _kept(matrix: Floats | csr_array) -> None:
+    """Let nobody write to the amounts of a matrix: a result stays what it is."""
+    amounts = matrix if isinstance(matrix, np.ndarray) else matrix.data
+    amounts.flags.writeable = False
 
 
 def _frame(matrix: Any, labels: pd.Index[Any]) -> pd.DataFrame:
