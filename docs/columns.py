@@ -9,7 +9,7 @@ import griffe
 
 
 class Columns(griffe.Extension):
-    """Takes the text of ``payments = Column("Payments on all debts, USD by node.")`` as what is said of ``payments``."""
+    """Takes the text of ``equity = Column("Equity, USD by node.")`` as what is said of ``equity``."""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """Give an attribute that is a column its text."""
