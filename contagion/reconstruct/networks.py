@@ -59,7 +59,7 @@ class Reconstruction:
     residual: float
 
     def __post_init__(self) -> None:
-        _kept(self.matrix)
+        object.__setattr__(self, "matrix", _kept(self.matrix))
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -97,8 +97,7 @@ class Ensemble:
     residual: float
 
     def __post_init__(self) -> None:
-        for matrix in self.matrices:
-            _kept(matrix)
+        object.__setattr__(self, "matrices", tuple(map(_kept, self.matrices)))
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -162,10 +161,15 @@ def _effective(values: Floats) -> float:
     return float(min(values.size / max(2.0 * total - 1.0, 1.0 / values.size), values.size))
 
 
-def _kept(matrix: Floats | csr_array) -> None:
-    """Let nobody write to the amounts of a matrix: a result stays what it is."""
-    amounts = matrix if isinstance(matrix, np.ndarray) else matrix.data
+def _kept(matrix: Any) -> Any:
+    """Return a matrix with amounts that nobody can write to, on the same memory: a result stays what it is."""
+    from scipy.sparse import csr_array
+
+    amounts = (matrix if isinstance(matrix, np.ndarray) else matrix.data).view()
     amounts.flags.writeable = False
+    if isinstance(matrix, np.ndarray):
+        return amounts
+    return csr_array((amounts, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _frame(matrix: Any, labels: pd.Index[Any]) -> pd.DataFrame:
