@@ -10,11 +10,11 @@ __all__ = ["HandsOutCopies"]
 
 
 class HandsOutCopies:
-    """Base of frozen objects that hold DataFrames: each is handed out as a copy-on-write copy.
+    """Base of frozen objects that hold DataFrames or Series: each is handed out as a copy-on-write copy.
 
     Writing to such a copy leaves the object as it is; until somebody writes, nothing is copied.
     """
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
-        return value.copy(deep=False) if isinstance(value, pd.DataFrame) else value
+        return value.copy(deep=False) if isinstance(value, pd.DataFrame | pd.Series) else value

@@ -170,7 +170,14 @@ class System(HandsOutCopies):
 
     @classmethod
     def from_portfolios(
-        cls, banks: Any, holdings: Any, equity: Any, depth: Any, *, capital_ratio: Any, impact: str = "exponential"
+        cls,
+        banks: Any,
+        holdings: Any,
+        equity: Any,
+        depth: Any,
+        *,
+        capital_ratio: Any = 0.03,
+        impact: str = "exponential",
     ) -> Self:
         """Return banks with common assets, which sell in proportion once equity over assets is below what is asked.
 
@@ -190,7 +197,7 @@ class System(HandsOutCopies):
         depth : (m,) array, Series, mapping or float
             Sale that lowers an asset's price by 1 %, USD; may be infinite.
         capital_ratio : float, or one for each bank
-            Least equity over holdings, marked; 0 to 1.
+            Least equity over holdings, marked; 0 to 1. By default 3 %, the leverage ratio of Basel III.
         impact : {"exponential", "linear", "sqrt", "constant_product"}
             Shape of price impact; exponential is that of Cifuentes, Ferrucci and Shin (2005).
 

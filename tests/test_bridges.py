@@ -249,6 +249,12 @@ def test_where_prices_do_not_move_or_all_is_sold_it_is_the_one_of_the_paper() ->
         assert broke.classic().sold == pytest.approx(case.held.sum(), rel=1e-12)
 
 
+def test_portfolios_are_held_to_the_leverage_ratio_of_basel_unless_told_otherwise() -> None:
+    """Of 100, 97.5 borrowed: 2.5 of equity allow 83.3 at 3 %, so a sixth is sold."""
+    system = ct.System.from_portfolios(banks=["A"], holdings=[[100.0]], equity=2.5, depth=np.inf)
+    assert ct.solve(system).accounts["liquidated"].item() == pytest.approx(1.0 - 2.5 / 0.03 / 100.0, rel=1e-12)
+
+
 def test_portfolios_with_labels_cash_and_infinite_depth() -> None:
     held = pd.DataFrame({"bond": [50.0, 0.0], "share": [50.0, 10.0]}, index=["A", "B"])
     depth = pd.Series({"share": 5.0, "bond": np.inf})

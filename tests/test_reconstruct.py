@@ -522,3 +522,14 @@ def test_tables_beside_an_ensemble_are_refused_for_their_order_would_be_lost() -
     table = pd.DataFrame(np.eye(2) * 0.0, ["a", "b"], ["a", "b"])
     with pytest.raises(ct.InputError, match="holdings has labels, and the networks are handed over"):
         ct.reconstruct.ensemble_losses(lambda net, **_: net, [network, network], holdings=table)
+
+
+def test_results_stay_what_they_are() -> None:
+    one, many = reconstruct.max_entropy([2, 2, 2], [2, 2, 2]), reconstruct.fitness([2, 1], [1, 2], links=1, samples=2)
+    for amounts in (one.matrix, many.matrices[1].data, reconstruct.minimum_density([1, 0], [0, 1]).matrix.data):
+        with pytest.raises(ValueError, match="read-only"):
+            np.asarray(amounts)[:] = 9.0
+    losses = reconstruct.ensemble_losses(ct.clearing.threshold_cascade, many, equity=1.0, shock=1.0)
+    total = losses.total
+    total[:] = 9.0
+    assert losses.total["mean"] != 9.0

@@ -58,6 +58,9 @@ class Reconstruction:
     rounds: int
     residual: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _kept(self.matrix))
+
     @property
     def frame(self) -> pd.DataFrame:
         """The matrix with its labels; rows are debtors, columns creditors."""
@@ -92,6 +95,9 @@ class Ensemble:
     matrices: tuple[csr_array, ...]
     labels: pd.Index[Any]
     residual: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrices", tuple(map(_kept, self.matrices)))
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -153,6 +159,17 @@ def _effective(values: Floats) -> float:
     while first + 1 < values.size and (pair := float(correlation[first] + correlation[first + 1])) > 0.0:
         total, first = total + pair, first + 2
     return float(min(values.size / max(2.0 * total - 1.0, 1.0 / values.size), values.size))
+
+
+def _kept(matrix: Any) -> Any:
+    """Return a matrix with amounts that nobody can write to, on the same memory: a result stays what it is."""
+    from scipy.sparse import csr_array
+
+    amounts = (matrix if isinstance(matrix, np.ndarray) else matrix.data).view()
+    amounts.flags.writeable = False
+    if isinstance(matrix, np.ndarray):
+        return amounts
+    return csr_array((amounts, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _frame(matrix: Any, labels: pd.Index[Any]) -> pd.DataFrame:
