@@ -211,7 +211,7 @@ def linear_network(seed: int) -> Network:
     return random_network(seed, buffers=False)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_haircuts_have_the_multipliers_of_the_leontief_inverse(seed: int) -> None:
     """Without buffers Y = c + A·θ, θ = Y/liabilities: Y = (I − A·diag(1/liabilities))⁻¹c."""
     network = linear_network(seed)
@@ -229,7 +229,7 @@ def test_haircuts_have_the_multipliers_of_the_leontief_inverse(seed: int) -> Non
         assert found.throughput["haircut"].reindex(network.names).to_numpy() == pytest.approx(through, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_loss_of_claimants_outside_is_the_write_offs_and_feedback_is_the_diagonal(seed: int) -> None:
     """Without default costs every dollar ends outside, so multipliers of the total are one; dollars pass N_jj times."""
     network = linear_network(seed)
@@ -271,7 +271,7 @@ def clearing_payments(network: Network, lost: np.ndarray) -> np.ndarray:
     return np.asarray(found.x)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_clearing_vectors_are_shared_by_the_inverse_of_their_secants(seed: int) -> None:
     """Haircuts are those of the linear programme; shares of each are those of (I − A·diag(θ/Y))⁻¹, written out."""
     network = random_network(seed, buffers=True)
@@ -291,7 +291,7 @@ def test_clearing_vectors_are_shared_by_the_inverse_of_their_secants(seed: int) 
     assert sources(solution, *names) == pytest.approx(lost, abs=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_default_costs_multiply_what_is_written_off(seed: int) -> None:
     """With 80 % recovery the multipliers exceed one, and are still those of the secants' inverse."""
     network = random_network(seed, buffers=True, recovery=0.8)
@@ -480,7 +480,7 @@ def test_5_splitting_an_account_moves_no_share(shorts: bool, rule: Any, parts: i
 def test_7_removing_an_account_that_was_not_touched_changes_no_share_of_others() -> None:
     """What befell every market has the same sources without it."""
     tried = 0
-    for seed, system, scenario, solution in converged(False, 30):
+    for seed, system, scenario, solution in converged(False, 16):
         tied = [system.quotes["account"], system.funding["account"], system.funding["source"]]
         tied += [system.claims["creditor"], system.accounts.loc[system.accounts["owner"] != "", "account"]]
         touched = solution.accounts["liquidated"].gt(0) | solution.accounts["called_round"].notna()

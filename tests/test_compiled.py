@@ -31,7 +31,7 @@ from contagion.validate import applied
 from tests.random_systems import random_tables
 from tests.systems import draw, to_scenario, to_system
 
-SEEDS = range(60)
+SEEDS = range(30)
 TOL, MOST = 1e-12, 20_000
 
 

@@ -408,7 +408,7 @@ def test_acemoglu_ozdaglar_tahbaz_salehi_2015_propositions_4_and_6(count: int, s
             assert clearing.eisenberg_noe(debts, assets, senior, external="senior").defaulted.sum() == failures
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(40))
 def test_glasserman_young_2015_proposition_1_contagion_is_bounded(seed: int) -> None:
     """Nodes can only fail through i if their net worth is at most wᵢ βᵢ (λᵢ − 1), whatever i loses of its assets."""
     source = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ from contagion.sweep.measures import TOTALS, every_measure, members
 from contagion.sweep.overlay import Overlay
 from tests.systems import draw, loose
 
-SEEDS = range(40)
+SEEDS = range(20)
 
 
 @pytest.fixture(params=["sparse", "compiled"])
