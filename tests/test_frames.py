@@ -19,7 +19,7 @@ INF = math.inf
 NAN = math.nan
 K = -math.log(0.99)
 """Log drop of a sale of x = 1."""
-SEEDS = range(24)
+SEEDS = range(45)
 
 
 def near(want: float) -> Any:
