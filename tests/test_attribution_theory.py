@@ -20,6 +20,8 @@ from tests.test_attribution import slow_of, solved
 from tests.test_loss_graph import TABLES
 from tests.test_properties import split_account
 
+pytestmark = pytest.mark.thorough
+
 INF = float("inf")
 
 Loss = Callable[[Sequence[float]], float]
