@@ -88,7 +88,8 @@ def test_the_kernel_runs_as_plain_python_too(monkeypatch: pytest.MonkeyPatch) ->
     system, scenario = generate.system(accounts=200, seed=3)
     monkeypatch.setattr(chunks, "COMPILED_FROM", 0)
     compiled = sweep(system, [scenario], [*TOTALS, "equity:trader"])
-    monkeypatch.setattr(fused_sums, "_sums", fused_sums._sums.py_func)  # type: ignore[attr-defined]
+    interpreted: Any = fused_sums.account_sums
+    monkeypatch.setattr(fused_sums, "account_sums", interpreted.py_func)
     pd.testing.assert_frame_equal(sweep(system, [scenario], [*TOTALS, "equity:trader"]), compiled, rtol=1e-13)
 
 
@@ -182,18 +183,18 @@ def test_lines_of_a_grid_are_warm_and_give_the_same(seed: int, warm: bool, monke
         ct.Scenario(depth=scenario.depth), shocks={assets[0]: [0.0, 0.1], assets[-1]: drops}, losses={node: [0, 10]}
     )
     begun: list[bool] = []
-    iterate: Any = vars(engine)["iterate"]
+    iterate: Any = vars(engine)["iterate_ahead"]
 
     def noting(*given: Any) -> Any:
         begun.append(given[4] is not None)
         return iterate(*given)
 
-    monkeypatch.setattr(engine, "iterate", noting)
+    monkeypatch.setattr(engine, "iterate_ahead", noting)
     table = sweep(system, plan, TOTALS)
     assert table["converged"].all()
     # along each line of five all but the first set out from the one before; the last, which is milder, does not
     assert begun == [False, warm, warm, warm, False] * 4
-    monkeypatch.setattr(engine, "iterate", iterate)
+    monkeypatch.setattr(engine, "iterate_ahead", iterate)
     assert_same(table, system, list(plan))
 
 
@@ -276,7 +277,7 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_problem_is_listed_before_anything_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     system, _ = ct.datasets.load("october_2025")
-    solved = counted(monkeypatch, engine, "iterate")
+    solved = counted(monkeypatch, engine, "iterate_ahead")
     bad = [ct.Scenario(shocks={"BTX": 0.1}, name="typo"), ct.Scenario(shocks={"BTC": 1.5}), ct.Scenario()]
     bad += [ct.Scenario(losses={"nobody": 1.0})] * 9
     with pytest.raises(ct.InputError) as caught:

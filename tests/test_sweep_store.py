@@ -40,7 +40,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def counting(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """Count solves, and interrupt the one after ``most`` of them."""
     begun: list[int] = []
-    iterate: Any = vars(engine)["iterate"]
+    iterate: Any = vars(engine)["iterate_ahead"]
 
     def counted(*given: Any) -> Any:
         if len(begun) == most:
@@ -48,7 +48,7 @@ def counting(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
         begun.append(1)
         return iterate(*given)
 
-    monkeypatch.setattr(engine, "iterate", counted)
+    monkeypatch.setattr(engine, "iterate_ahead", counted)
     return begun
 
 
@@ -99,7 +99,7 @@ out, log, workers, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]
 tasks._MOST = 1
 if workers > 1:
     chunks.COMPILED_FROM = tasks.COMPILED_FROM = 0
-iterate = engine.iterate
+iterate = engine.iterate_ahead
 
 def logged(inputs, *given):
     made = iterate(inputs, *given)
@@ -108,7 +108,7 @@ def logged(inputs, *given):
         lines.write(f"{inputs.markets.shock.max():.17g}\\n")
     return made
 
-engine.iterate = logged
+engine.iterate_ahead = logged
 ct.sweep(*case(), MEASURES, out=out, workers=workers)
 """
 

@@ -124,10 +124,13 @@ def withdrawn_quotes(inputs: Inputs, quoting: Floats, closing: Floats, opening: 
 
 @np.errstate(over="ignore", invalid="ignore")  # a price beyond all numbers ends the rounds; see `distance`
 def step(
-    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None = None
+    inputs: Inputs, state: State, opening_equity: Floats, immune: Immune | None = None, sales: Sales | None = None
 ) -> tuple[State, Decision, Losses, Clearing]:
-    """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices."""
-    reaction, made, lost = _react(inputs, state, opening_equity, immune)
+    """Return the next state: prices, lines, accounts, quotes, losses, prices, all from the old prices.
+
+    With the ``sales`` of the rounds before it, a round equals that of `iterate` to the last bit.
+    """
+    reaction, made, lost = _react(inputs, state, opening_equity, immune, sales=sales)
     new, cleared = respond(inputs, state, reaction, opening_equity[inputs.quotes.account], immune)
     return new, made, lost, cleared
 

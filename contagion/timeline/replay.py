@@ -13,6 +13,7 @@ from contagion.kernels.credit import Losses
 from contagion.kernels.inputs import Floats, Ints, sum_by
 from contagion.kernels.markets import Clearing, depth_left
 from contagion.kernels.rounds import start, step
+from contagion.kernels.sales import Sales
 
 __all__ = ["Path", "Points", "replay"]
 
@@ -49,10 +50,11 @@ def replay(parts: Parts) -> Path:
     inputs, run = parts.inputs, parts.run
     held = holdings.sums(holdings.opening_value(inputs.positions, inputs.markets.price, holdings.ASSETS), 1)
     state, opening_equity = start(inputs), parts.outcome.opening_equity
+    sales = Sales(inputs, None, rising=True)
     shocked, first_sale = state.log_drop, np.zeros(held.size)
     rows, asked, wanted = [_opening(parts)], [np.zeros((0, 3), dtype=np.int64)], [np.zeros(0)]
     for number in range(1, len(run.records) + 1):
-        state, made, lost, cleared = step(inputs, state, opening_equity)
+        state, made, lost, cleared = step(inputs, state, opening_equity, sales=sales)
         first = run.liquidated_round == number
         first_sale[first] = state.liquidated[first] * held[first]
         calls = np.flatnonzero((made.wanted > 0.0) & (first & (run.cause == FUNDING))[inputs.accounts.source])
