@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.seeds import some
+
 Floats = NDArray[np.float64]
 
-SEEDS = range(60)
+SEEDS = some(60)
 
 
 class Book(NamedTuple):

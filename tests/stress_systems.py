@@ -8,13 +8,14 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 import contagion as ct
+from tests.seeds import some
 
 seeds = st.integers(0, 100_000)
 
 
 def examples(count: int) -> settings:
     """Return settings for so many examples; each takes many solves."""
-    return settings(max_examples=count, phases=[Phase.explicit, Phase.generate])
+    return settings(max_examples=len(some(count)), phases=[Phase.explicit, Phase.generate])
 
 
 def at_one_venue(quantity: Sequence[float], debt: Sequence[float], depth: float = 2.0, cost: float = 0.05) -> ct.System:

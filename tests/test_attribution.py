@@ -15,6 +15,7 @@ from contagion.attribution.graph import PASS
 from contagion.attribution.reading import reading
 from tests import loss_graph
 from tests.random_systems import random_tables
+from tests.seeds import some
 from tests.systems import to_scenario, to_system
 from tests.test_loss_graph import TABLES
 
@@ -63,7 +64,7 @@ def flows_by_kind(found: ct.Attribution) -> dict[str, float]:
 @pytest.mark.parametrize("shorts", [True, False])
 @pytest.mark.parametrize("lot", range(BLOCKS))
 def test_agrees_with_the_slow_version_on_random_systems(rule: Any, shorts: bool, lot: int) -> None:
-    for seed in range(lot, 80, BLOCKS):
+    for seed in some(80)[lot::BLOCKS]:
         tables, scenario, solution = solved(seed, shorts)
         slow = slow_of(tables, scenario, solution, rule == "layers")
         found = ct.attribute(solution, rule=rule)
@@ -81,7 +82,7 @@ def test_agrees_with_the_slow_version_on_random_systems(rule: Any, shorts: bool,
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_every_target_agrees_with_the_slow_adjoint(shorts: bool) -> None:
-    for seed in range(12):
+    for seed in some(12):
         tables, scenario, solution = solved(seed, shorts)
         slow = slow_of(tables, scenario, solution, layers=False)
         for target, v in targets_of(tables, slow).items():
@@ -122,7 +123,7 @@ def adjoint(slow: loss_graph.Attribution, v: dict[Any, float]) -> dict[Any, floa
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_every_row_adds_up_to_its_unknown(shorts: bool) -> None:
-    for seed in range(14):
+    for seed in some(14):
         graph = ct.attribute(solved(seed, shorts)[2]).graph
         for kind, value in graph.value.items():
             rows, largest = np.zeros(value.size), np.abs(value)
@@ -138,7 +139,7 @@ def test_every_row_adds_up_to_its_unknown(shorts: bool) -> None:
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_flows_are_conserved_at_every_entity(shorts: bool) -> None:
-    for seed in range(14):
+    for seed in some(14):
         found = ct.attribute(solved(seed, shorts)[2])
         into = found.edges.groupby("effect")["usd"].sum()
         out = found.edges.groupby("cause")["usd"].sum()
@@ -190,7 +191,7 @@ def test_an_account_below_its_level_at_the_opening_is_its_own_source() -> None:
 
 
 def test_row_order_changes_nothing() -> None:
-    for seed in range(10):
+    for seed in some(10):
         tables, scenario, solution = solved(seed, shorts=True)
         found = ct.attribute(solution)
         turned = {name: rows[::-1] if name != "funding" else rows for name, rows in tables.items()}
@@ -200,7 +201,7 @@ def test_row_order_changes_nothing() -> None:
 
 
 def test_long_only_systems_have_shares_that_may_be_read_one_by_one() -> None:
-    for seed in range(20):
+    for seed in some(20):
         found = ct.attribute(solved(seed, shorts=False)[2])
         assert found.readable, seed
         assert (found.sources["usd"] >= -1e-12 * found.total).all(), seed
@@ -216,7 +217,7 @@ def test_a_system_past_a_pole_says_so() -> None:
 
 
 def test_hedged_systems_say_what_negative_shares_are() -> None:
-    said = {ct.attribute(solved(seed, shorts=True)[2]).reading.split(" ")[0] for seed in range(60)}
+    said = {ct.attribute(solved(seed, shorts=True)[2]).reading.split(" ")[0] for seed in some(60)}
     assert {"Every", "Negative"} <= said
 
 
@@ -261,7 +262,7 @@ def test_channels_of_blocks_are_known() -> None:
     """Every kind of edge is a channel, passes a loss on, or is one of the steps in between."""
     between = {"impact", "arbitrage", "liquidation", "call", "deleveraging", "funding", "stop_loss", "withdrawal"}
     between |= {"forced sale", "voluntary sale"}
-    for seed in range(20):
+    for seed in some(20):
         found = ct.attribute(solved(seed, shorts=True)[2])
         kinds = {block.kind for block in found.graph.blocks}
         assert kinds <= between | set(PASS) | set(found.channels.index), seed

@@ -15,12 +15,13 @@ from contagion import kernels
 from contagion.attribution import feedback
 from contagion.kernels import rounds
 from tests.random_systems import random_tables
+from tests.seeds import THOROUGH, some
 from tests.systems import draw, to_scenario, to_system
 from tests.test_attribution import slow_of, solved
 from tests.test_loss_graph import TABLES
 from tests.test_properties import split_account
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.skipif(not THOROUGH, reason="minutes long; CONTAGION_TESTS=thorough")
 
 INF = float("inf")
 
@@ -273,7 +274,7 @@ def clearing_payments(network: Network, lost: np.ndarray) -> np.ndarray:
     return np.asarray(found.x)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", some(5))
 def test_clearing_vectors_are_shared_by_the_inverse_of_their_secants(seed: int) -> None:
     """Haircuts are those of the linear programme; shares of each are those of (I − A·diag(θ/Y))⁻¹, written out."""
     network = random_network(seed, buffers=True)
@@ -509,7 +510,7 @@ def test_8_the_loss_balances(shorts: bool) -> None:
     forgets (docs/decisions/0010).
     """
     seen: set[str] = set()
-    for seed in range(30):
+    for seed in some(30):
         tables, scenario, solution = solved(seed, shorts)
         terms = slow_of(tables, scenario, solution, layers=False).balance
         seen |= {name for name, value in terms.items() if value != 0.0}
@@ -544,7 +545,7 @@ def test_8_claims_in_excess_of_liabilities_count_where_they_end() -> None:
 def test_9_deficits_of_perps_are_shared_and_at_most_winners_gains(rule: str) -> None:
     """One perp, its quantities adding up to zero: bad debt comes from the shock, and the winners paid for it."""
     tried = 0
-    for seed in range(12):
+    for seed in some(12):
         solution = perps(seed, rule)
         if not solution.totals["deficit"] > 0.0:
             continue
@@ -626,7 +627,7 @@ def small(solution: ct.Solution) -> ct.Attribution | None:
 
 def test_paths_are_those_of_the_determinant_formula_and_add_up_to_the_loss() -> None:
     tried, longest = 0, 0
-    for seed in range(30):
+    for seed in some(30):
         tables, scenario = random_tables(np.random.default_rng(seed), shorts=False, size="tiny")
         found = small(ct.solve(to_system(tables), to_scenario(scenario), on_failure="return"))
         if found is None:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 import contagion as ct
 from contagion.errors import InputError
 from tests.clearing_systems import Book, draw
+from tests.seeds import some
 
 Floats = NDArray[np.float64]
 
@@ -26,14 +27,14 @@ def paid(book: Book, recovery_rate: float, shock: Floats | None = None) -> pd.Se
     return nodes["liabilities"] * (1.0 - nodes["haircut"])
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", some(30))
 def test_the_joint_solver_clears_as_eisenberg_and_noe(seed: int) -> None:
     book = draw(seed)
     wanted = ct.clearing.eisenberg_noe(book.liabilities, book.assets, book.external).payments
     np.testing.assert_allclose(paid(book, 1.0), wanted, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(0, 120, 4))
+@pytest.mark.parametrize("seed", some(120)[0::4])
 def test_losses_of_a_scenario_are_losses_of_external_assets(seed: int) -> None:
     book = draw(seed)
     shock = book.assets * np.random.default_rng(seed).random(book.assets.size)
@@ -51,7 +52,7 @@ def on_the_edge(book: Book, clearing: ct.clearing.Clearing) -> bool:
 @pytest.mark.parametrize("rate", [0.9, 0.5, 0.0])
 def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float) -> None:
     tried = 0
-    for seed in range(50):
+    for seed in some(50):
         book = draw(seed)
         clearing = ct.clearing.rogers_veraart(book.liabilities, book.assets, rate, rate, book.external)
         if not on_the_edge(book, clearing):
@@ -61,7 +62,7 @@ def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float
 
 
 def test_equity_is_what_the_classic_model_leaves() -> None:
-    for seed in range(20):
+    for seed in some(20):
         book = draw(seed)
         system = ct.System.from_liabilities(book.liabilities, book.assets, book.external)
         nodes = ct.solve(system, max_rounds=200_000).nodes
@@ -71,7 +72,7 @@ def test_equity_is_what_the_classic_model_leaves() -> None:
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.6])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_labels_in_any_order_zero_rows_and_banks_that_are_alone(seed: int, rate: float) -> None:
     """A bank that owes outside only, one that owes nothing and one that nobody deals with join each book."""
     source, book = np.random.default_rng(seed), draw(seed, largest=6)
@@ -165,7 +166,7 @@ def fire_sale(
         sold = after
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", some(100))
 def test_the_joint_solver_sells_as_cifuentes_ferrucci_and_shin(seed: int) -> None:
     source = np.random.default_rng(seed)
     banks, assets = int(source.integers(1, 7)), int(source.integers(1, 4))
@@ -222,7 +223,7 @@ def draw_sellers(seed: int) -> Sellers:
 
 def test_the_joint_solver_is_cifuentes_ferrucci_shin_with_the_average_price() -> None:
     tried = sold_some = 0
-    for seed in range(100):
+    for seed in some(100):
         case = draw_sellers(seed)
         solution, classic = case.joint(), case.classic(settlement="average")
         price = solution.markets["price"].iloc[0] / (1 - case.shock)
@@ -238,7 +239,7 @@ def test_the_joint_solver_is_cifuentes_ferrucci_shin_with_the_average_price() ->
 
 def test_where_prices_do_not_move_or_all_is_sold_it_is_the_one_of_the_paper() -> None:
     """What sellers get does not matter in deep markets, and the last price does not depend on it if nobody stands."""
-    for seed in range(8):
+    for seed in some(8):
         case = draw_sellers(seed)
         deep = case._replace(depth=1e15)
         sold = deep.joint().accounts["liquidated"].to_numpy() * case.held * (1 - case.shock)

@@ -18,6 +18,7 @@ from contagion.attribution.loop_erased import loop_erased_paths
 from contagion.attribution.merging import merge_vanishing
 from contagion.attribution.plain_walks import best_first_walks, walks
 from contagion.kernels.inputs import Floats
+from tests.seeds import some
 
 EVERY = 1_000_000
 Exact = list[list[Fraction]]
@@ -135,7 +136,7 @@ def as_weights(found: Listing) -> dict[tuple[int, ...], float]:
     return {path.nodes: path.usd for path in found.walks}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_every_path_has_its_exact_weight(seed: int) -> None:
     chain = integral(2 + seed % 4, seed)
     expected = exact_paths(chain)
@@ -144,7 +145,7 @@ def test_every_path_has_its_exact_weight(seed: int) -> None:
     assert sum(expected.values()) == Fraction(chain.source.sum())
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_paths_are_those_of_the_determinant_formula_and_sum_to_the_target(seed: int) -> None:
     chain = positive(2 + seed % 5, seed)
     target = chain.source.sum()
@@ -156,7 +157,7 @@ def test_paths_are_those_of_the_determinant_formula_and_sum_to_the_target(seed: 
     assert found.proven == len(found.walks)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", some(6))
 def test_seven_entities_are_enumerated(seed: int) -> None:
     chain = positive(7, seed, density=0.9)
     expected = float_paths(chain)
@@ -166,7 +167,7 @@ def test_seven_entities_are_enumerated(seed: int) -> None:
     assert found.listed == pytest.approx(chain.source.sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_the_first_are_the_largest_in_descending_order_and_the_rest_is_exact(seed: int) -> None:
     chain = positive(6, seed)
     target = chain.source.sum()
@@ -180,7 +181,7 @@ def test_the_first_are_the_largest_in_descending_order_and_the_rest_is_exact(see
         assert found.rest == pytest.approx(sum(expected[k:]), rel=1e-10, abs=1e-13 * target)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_gains_of_a_path_are_successive_green_functions(seed: int) -> None:
     chain = positive(6, seed)
     flow = chain.flow.toarray()
@@ -197,7 +198,7 @@ def test_gains_of_a_path_are_successive_green_functions(seed: int) -> None:
         assert path.usd == pytest.approx(weight, rel=1e-10)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_passes_of_an_entity_to_itself_change_nothing(seed: int) -> None:
     chain = integral(5, seed)
     loops = np.random.default_rng(seed).integers(0, 50, size=5).astype(float)
@@ -232,7 +233,7 @@ def test_simulated_walks_with_their_loops_erased_have_the_weights_as_frequencies
         assert abs(counts.get(path, 0) - draws * chance) <= 4.0 * spread + 1.0
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_signed_flows_sum_to_the_target_too(seed: int) -> None:
     chain = signed(6, seed)
     expected = float_paths(chain)
@@ -281,7 +282,7 @@ def test_merging_keeps_the_sum_and_says_who_is_part_of_whom() -> None:
     assert found.proven == 6  # nothing negative is left
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_merging_in_random_hedged_chains_keeps_the_target(seed: int) -> None:
     rng = np.random.default_rng(seed)
     flow = rng.integers(-3, 4, size=(7, 7)).astype(float)
@@ -380,7 +381,7 @@ def brute_walks(chain: Chain, least: float) -> dict[tuple[int, ...], float]:
     return {nodes: usd for nodes, usd in found.items() if usd >= least}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_walks_are_those_of_brute_force(seed: int) -> None:
     chain = positive(5, seed)
     expected = brute_walks(chain, 2e-3 * chain.source.sum())
@@ -415,7 +416,7 @@ def test_walks_and_paths_agree_where_nothing_comes_back() -> None:
     assert gains(forward).tolist() == [1.0] * 6
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_gains_and_first_passage_are_those_of_the_inverse(seed: int) -> None:
     chain = positive(7, seed)
     flow = chain.flow.toarray()

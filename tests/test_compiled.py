@@ -29,9 +29,10 @@ from contagion.kernels.inputs import FUND, Codes, Floats, Ints
 from contagion.kernels.reaction import Immune, State
 from contagion.validate import applied
 from tests.random_systems import random_tables
+from tests.seeds import some
 from tests.systems import draw, to_scenario, to_system
 
-SEEDS = range(30)
+SEEDS = some(30)
 TOL, MOST = 1e-12, 20_000
 
 
@@ -88,7 +89,7 @@ def test_every_rule_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, seed: i
         assert record.liquidated_count <= record.evaluated_count <= inputs.accounts.cash.size
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", some(10))
 def test_a_given_beginning_and_immunity(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     inputs = lowered(*draw(seed))
     rng = np.random.default_rng(seed)
@@ -142,7 +143,7 @@ def test_who_is_asked_for_funds_answers_though_no_price_has_reached_it(
     """Chains of funding, from zero and from a state in which somebody has sold: sources are never left out."""
     monkeypatch.setattr(compiled, "_MOST", 1.0)
     drawn = 0
-    for seed in range(lot, 160, 4):
+    for seed in some(160)[lot::4]:
         inputs = lowered(*funded(seed))
         begin = rounds.start(inputs)
         shares = begin.liquidated.copy()
@@ -287,7 +288,7 @@ def _again(module: ModuleType) -> ModuleType:
     return copy
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_the_kernels_as_plain_python(monkeypatch: pytest.MonkeyPatch, plain: dict[str, ModuleType], seed: int) -> None:
     inputs = lowered(*draw(seed, shorts=seed % 2 == 0))
     for name in ("fused", "fused_lines", "fused_screen"):

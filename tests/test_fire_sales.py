@@ -17,8 +17,9 @@ from contagion import clearing
 from contagion.clearing import overlaps
 from contagion.errors import InputError, NotConverged
 from tests.clearing_systems import Book, Floats, draw, picard, shares_of
+from tests.seeds import some
 
-SEEDS = range(40)
+SEEDS = some(40)
 
 DATA = Path(os.environ.get("CONTAGION_DATA", "nowhere"))
 needs_us = pytest.mark.skipif(
@@ -167,7 +168,7 @@ def sales_by_bisection(prices: tuple[float, float], case: Illiquid, *, from_belo
 
 
 @pytest.mark.parametrize("settlement", ["last", "average"])
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", some(16))
 def test_sales_and_both_prices_fit_whatever_sellers_get(seed: int, settlement: Any) -> None:
     case = draw_illiquid(seed)
     for solution in ("greatest", "least"):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import contagion as ct
+from tests.seeds import some
 from tests.systems import draw, loose, to_system
 from tests.test_loss_graph import TABLES
 
@@ -19,7 +20,7 @@ INF = math.inf
 NAN = math.nan
 K = -math.log(0.99)
 """Log drop of a sale of x = 1."""
-SEEDS = range(45)
+SEEDS = some(45)
 
 
 def near(want: float) -> Any:

@@ -12,6 +12,7 @@ from contagion.arrays import lower
 from contagion.kernels import chunks, rounds
 from contagion.kernels.enclosure import above
 from contagion.validate import applied
+from tests.seeds import some
 from tests.systems import draw
 from tests.test_properties import isotone
 
@@ -47,7 +48,7 @@ def test_a_sound_system_has_one_fixed_point() -> None:
     assert worst.accounts["liquidated"].tolist() == [0.0]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", some(30))
 def test_both_ends_are_fixed_points_and_one_lies_above_the_other(seed: int) -> None:
     system, scenario = isotone(seed)
     worst = ct.solve(system, scenario, greatest=True)
@@ -63,12 +64,12 @@ def test_both_ends_are_fixed_points_and_one_lies_above_the_other(seed: int) -> N
 
 
 def test_some_random_systems_can_run() -> None:
-    gaps = [ct.solve(*isotone(seed), greatest=True).self_fulfilling for seed in range(30)]
+    gaps = [ct.solve(*isotone(seed), greatest=True).self_fulfilling for seed in some(30)]
     assert sum(gap > 1.0 for gap in gaps) > 3
     assert min(gaps) > -1e-6
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_the_least_fixed_point_lies_in_its_enclosure(seed: int) -> None:
     solution = ct.solve(*isotone(seed))
     inputs, reached = solution.parts.inputs, solution.parts.run.state
@@ -90,7 +91,7 @@ def test_hedged_and_unfinished_states_have_no_certificate() -> None:
     assert np.isnan(unfinished.enclosure).all()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_the_compiled_pass_comes_down_alike(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     system, scenario = draw(seed)
     inputs = lower(applied(system, scenario), scenario)[0]

@@ -11,12 +11,13 @@ import contagion as ct
 from contagion.measures import debt_at_risk, headroom, leverage_distribution, run_coverage, value_locked
 from tests import oracle
 from tests.random_systems import random_tables
+from tests.seeds import some
 from tests.stress_systems import squeeze
 from tests.systems import loose, to_scenario, to_system
 
 INF = math.inf
 ALL = "all platforms"
-SEEDS = range(14)
+SEEDS = some(14)
 
 
 def drawn(seed: int) -> tuple[oracle.Tables, ct.System, ct.Scenario]:
@@ -152,7 +153,7 @@ def test_nobody_acts_within_headroom_and_the_named_account_beyond(seed: int, by:
                 assert acts(slow, row[account], moved(slow, markets, 1.0 + sign * 1.000001 * reach), opening)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", some(12))
 def test_a_shock_within_headroom_touches_nobody_and_one_beyond_it_does(seed: int) -> None:
     _, system, _ = drawn(seed)
     calm = ct.solve(system, ct.Scenario(arbitrage=0.0))
@@ -166,7 +167,7 @@ def test_a_shock_within_headroom_touches_nobody_and_one_beyond_it_does(seed: int
             assert bool((first == 1).any()) is touched
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", some(10))
 def test_headroom_of_a_group_is_that_of_its_accounts_alone(seed: int) -> None:
     _, system, _ = drawn(seed)
     groups = system.accounts["group"].where(system.accounts["group"] != "", system.accounts["account"])
@@ -288,7 +289,7 @@ def test_tokens_that_are_claims_are_not_counted_again() -> None:
     assert found.loc["desk", "multiple"] == pytest.approx(25.0 / 6.0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 @pytest.mark.parametrize("opening", [True, False])
 def test_value_locked_adds_up(seed: int, opening: bool) -> None:
     _, system, scenario = drawn(seed)

@@ -9,9 +9,10 @@ import pytest
 import contagion as ct
 from tests import oracle
 from tests.random_systems import random_tables
+from tests.seeds import some
 from tests.systems import loose, to_scenario, to_system
 
-SEEDS = 30
+SEEDS = len(some(30))
 """Seeds in one test case; a case is short enough to be run alone."""
 
 

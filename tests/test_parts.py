@@ -20,6 +20,7 @@ from contagion.parts.packing import PackedPart, pack_part
 from contagion.parts.part import Part
 from contagion.parts.solve import solve_parts
 from tests.random_systems import random_tables
+from tests.seeds import some
 from tests.systems import to_scenario, to_system
 
 
@@ -110,7 +111,7 @@ class HeldParts:
         pass
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", some(5))
 def test_a_partition_has_the_bits_of_the_whole(tmp_path: Path, seed: int) -> None:
     system, scenario = drawn(seed)
     want = ct.solve(system, scenario, on_failure="return")
@@ -153,7 +154,7 @@ def test_any_folder_any_engine_any_threads(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_every_rule_is_in_use_across_parts() -> None:
     """The systems above have what reaches from part to part: funding, quotes, owners, claims, stop-losses, shorts."""
     found: dict[str, float] = {}
-    for seed in range(8):
+    for seed in some(8):
         system, scenario = drawn(seed)
         solution = ct.solve(system, scenario, on_failure="return")
         causes, accounts = solution.accounts["cause"].value_counts(), system.accounts["account"]

@@ -7,6 +7,7 @@ import pytest
 
 import contagion as ct
 from contagion.attribution import feedback
+from tests.seeds import some
 from tests.systems import draw, to_system
 from tests.test_attribution import worked_example
 from tests.test_loss_graph import TABLES
@@ -28,7 +29,7 @@ def test_the_worked_example_has_two_paths_by_hand() -> None:
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_listed_and_unlisted_are_the_target(shorts: bool) -> None:
-    for seed in range(30):
+    for seed in some(30):
         found = ct.attribute(ct.solve(*draw(seed, shorts), on_failure="return"))
         for table in (ct.paths(found, k=7), ct.walks(found, k=7)):
             whole = float(table["usd"].sum()) + table.attrs["unlisted"]
@@ -41,7 +42,7 @@ def test_listed_and_unlisted_are_the_target(shorts: bool) -> None:
 
 
 def test_paths_follow_edges_and_are_simple() -> None:
-    for seed in range(15):
+    for seed in some(15):
         found = ct.attribute(ct.solve(*draw(seed, shorts=False)))
         steps = set(zip(found.edges["cause"], found.edges["effect"], found.edges["channel"], strict=True))
         for row in ct.paths(found, k=25).to_dict("records"):
@@ -54,7 +55,7 @@ def test_paths_follow_edges_and_are_simple() -> None:
 
 
 def test_paths_to_a_price() -> None:
-    for seed in range(10):
+    for seed in some(10):
         solution = ct.solve(*draw(seed, shorts=False))
         market = str(solution.markets["drop"].idxmax())
         found = ct.paths(solution, k=50, target=f"price:{market}")
@@ -66,9 +67,9 @@ def test_paths_to_a_price() -> None:
 
 def test_groups_are_made_of_any_columns() -> None:
     solution = ct.solve(*draw(3, shorts=False))
-    for by, some in ((("account",), "acc0"), (("platform",), "ex0"), (("account", "platform"), "acc0 @ ex0")):
+    for by, name in ((("account",), "acc0"), (("platform",), "ex0"), (("account", "platform"), "acc0 @ ex0")):
         found = ct.attribute(solution)
-        assert some in found.entities(by).names, by
+        assert name in found.entities(by).names, by
         table = ct.paths(found, k=5, by=by)
         assert table["share"].sum() + table.attrs["unlisted_share"] == pytest.approx(1.0, abs=1e-12)
 

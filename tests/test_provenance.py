@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import contagion as ct
+from tests.seeds import some
 from tests.systems import draw
 from tests.test_attribution import worked_example
 
 
 @pytest.mark.parametrize("shorts", [True, False])
 def test_sources_add_up_to_the_loss(shorts: bool) -> None:
-    for seed in range(20):
+    for seed in some(20):
         solution = ct.solve(*draw(seed, shorts), on_failure="return")
         found, loss = ct.provenance(solution), solution.totals["loss"]
         assert found["usd"].sum() == pytest.approx(loss, rel=1e-9, abs=1e-12), seed
@@ -33,7 +34,7 @@ def test_one_round_of_sales_by_hand() -> None:
 
 def test_without_triggers_both_views_agree() -> None:
     looked_at = 0
-    for seed in range(60):
+    for seed in some(60):
         solution = ct.solve(*draw(seed, shorts=False))
         if solution.parts.run.state.liquidated.any() or solution.parts.run.state.withdrawn.any():
             continue

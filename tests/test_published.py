@@ -18,6 +18,7 @@ from scipy.optimize import linprog
 
 import contagion as ct
 from contagion import clearing, reconstruct
+from tests.seeds import some
 from tests.systems import loose
 
 
@@ -408,7 +409,7 @@ def test_acemoglu_ozdaglar_tahbaz_salehi_2015_propositions_4_and_6(count: int, s
             assert clearing.eisenberg_noe(debts, assets, senior, external="senior").defaulted.sum() == failures
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", some(40))
 def test_glasserman_young_2015_proposition_1_contagion_is_bounded(seed: int) -> None:
     """Nodes can only fail through i if their net worth is at most wᵢ βᵢ (λᵢ − 1), whatever i loses of its assets."""
     source = np.random.default_rng(seed)

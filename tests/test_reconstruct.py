@@ -21,6 +21,7 @@ from contagion.reconstruct.compiled import compiled
 from contagion.reconstruct.cycles import swept
 from contagion.reconstruct.links import listed
 from contagion.reconstruct.networks import _effective
+from tests.seeds import some
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ def right(found: Floats, case: Case) -> None:
 # max_entropy
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_max_entropy_fits_and_no_other_network_has_more_entropy(seed: int) -> None:
     case = draw(seed)
     found = reconstruct.max_entropy(case.assets, case.liabilities, case.known).frame.to_numpy()
@@ -95,7 +96,7 @@ def test_max_entropy_fits_and_no_other_network_has_more_entropy(seed: int) -> No
         assert entropy(found) >= entropy((1 - share) * found + share * case.debts) - 1e-9 * case.assets.sum()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_max_entropy_is_the_limit_of_scaling(seed: int) -> None:
     source = np.random.default_rng(seed)
     debts = source.lognormal(0.0, 1.0, (5, 5)) * (1.0 - np.eye(5))
@@ -182,7 +183,7 @@ def test_minimum_density_of_the_printed_example() -> None:
     assert exact.density == 7 / 42
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", some(25))
 def test_minimum_density_exact_is_the_least_of_all_supports(seed: int) -> None:
     source = np.random.default_rng(seed)
     size = 3 if seed % 2 else 4
@@ -191,7 +192,7 @@ def test_minimum_density_exact_is_the_least_of_all_supports(seed: int) -> None:
     assert reconstruct.minimum_density(owned, owed, method="exact").links == fewest(owed, owned)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_minimum_density_fits_and_has_no_cycle_of_links_too_many(seed: int) -> None:
     case = draw(seed)
     heuristic = reconstruct.minimum_density(case.assets, case.liabilities, case.known, tries=2, seed=seed)
@@ -347,7 +348,7 @@ def test_moves_are_the_same_compiled_and_plain(switches: float) -> None:
         assert np.count_nonzero(results[0]) < 42
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_gandy_veraart_keeps_totals_and_known_cells(seed: int) -> None:
     case = draw(seed)
     chain = reconstruct.Chain(samples=5, seed=seed)
@@ -417,7 +418,7 @@ def test_systems_without_debts_or_with_one_network_only() -> None:
             np.testing.assert_allclose(frame, wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", some(10))
 def test_large_chains_start_from_sparse_networks_that_fit(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("contagion.reconstruct.start"), "_SMALL", 0)
     debts = np.random.default_rng(seed).lognormal(0.0, 1.0, (30, 30)) * (1.0 - np.eye(30))
@@ -485,7 +486,7 @@ def test_one_network_is_no_ensemble() -> None:
         )
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_corners_bound_what_lies_between_where_losses_rise(seed: int) -> None:
     source = np.random.default_rng(seed)
     low = source.lognormal(0.0, 1.0, (6, 6)) * (1.0 - np.eye(6))

@@ -15,8 +15,9 @@ from contagion import clearing
 from contagion.clearing.structure_centralities import CENTRALITIES
 from contagion.errors import InputError
 from tests.clearing_systems import Floats, draw
+from tests.seeds import some
 
-SEEDS = range(40)
+SEEDS = some(40)
 
 
 def equity_of(seed: int, count: int) -> Floats:
@@ -70,7 +71,7 @@ def diffusion(impact: Floats, weights: Floats | None) -> list[tuple[float, float
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("binary", [False, True])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(20))
 def test_susceptibility_fluidity_and_diffusion_by_plain_loops(seed: int, binary: bool, weighted: bool) -> None:
     debts = draw(seed, largest=5).liabilities
     count = debts.shape[0]
@@ -133,7 +134,7 @@ def test_spectral_radius_is_the_largest_eigenvalue(seed: int) -> None:
     assert found.frame["component_radius"].max() == found.spectral_radius
 
 
-@pytest.mark.parametrize("seed", range(0, 40, 3))
+@pytest.mark.parametrize("seed", some(40)[0::3])
 def test_elasticity_is_the_derivative_of_the_radius(seed: int) -> None:
     debts = draw(seed).liabilities + 0.1
     np.fill_diagonal(debts, 0.0)
@@ -263,7 +264,7 @@ def test_no_single_move_improves_the_greedy_core(seed: int) -> None:
 
 def test_greedy_nearly_always_finds_the_best_small_core() -> None:
     scores = []
-    for seed in range(60):
+    for seed in some(60):
         source = np.random.default_rng(seed)
         debts = (source.random((9, 9)) < 0.35) * (1.0 - np.eye(9))
         scores.append((clearing.core_periphery(debts, method="greedy").score, clearing.core_periphery(debts).score))
@@ -405,7 +406,7 @@ def test_centralities_take_a_series_and_name_what_is_wrong() -> None:
 # All of them
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", some(10))
 def test_relabelling_and_order_change_nothing(seed: int) -> None:
     book = draw(seed)
     names = list("abcdefgh")[: book.assets.size]

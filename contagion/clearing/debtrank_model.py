@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from contagion.clearing.distress import Passed, Spread, exponential, leverage, linear, single_hit, spread, spread_linear
+from contagion.clearing.distress import Passed, Spread, exponential, leverage, linear, single_hit, spread
 from contagion.clearing.network import Floats, Matrix, Table, Vector, read
 from contagion.clearing.problems import choice, positive
 from contagion.clearing.results import failure_choice
@@ -65,6 +65,4 @@ def spread_by(model: Model, shocks: Floats) -> Spread:
     """Return the distress that each column of shocks ends in."""
     if model.variant == "single_hit":
         return single_hit(model.matrix, shocks, model.max_rounds)
-    if model.variant == "linear" and shocks.shape[1] > 1:
-        return spread_linear(model.matrix, shocks, model.tol, model.max_rounds)
     return spread(model.matrix, shocks, model.passed, model.tol, model.max_rounds)

@@ -13,20 +13,10 @@ from contagion.clearing.network import Floats
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ALL", "Spread", "exponential", "leverage", "linear", "single_hit", "spread", "spread_linear"]
+__all__ = ["ALL", "Spread", "exponential", "leverage", "linear", "single_hit", "spread"]
 
 ALL = 1.0 - 1e-9
 """Distress from which on a node has defaulted: all equity is lost but for what rounds leave open."""
-
-_CHECK = 4
-"""Rounds between two looks at how fast increments fall."""
-
-_STEADY = 0.98
-"""Rate of increments up to which the rest of a geometric series is added at once."""
-
-
-_LIGHT = 200
-"""Rounds in single precision before those in double precision start afresh."""
 
 
 class Spread(NamedTuple):
@@ -42,8 +32,6 @@ class Spread(NamedTuple):
     residual: float
     converged: bool
 
-
-Steps = NDArray[np.float32]
 
 Passed = Callable[[Floats], Floats]
 """What a node passes on: the share of its debts that is taken to be lost when it has this distress."""
@@ -91,62 +79,13 @@ def spread(matrix: csr_array, shocks: Floats, passed: Passed, tol: float, max_ro
     return Spread(distress, uncapped, default_round, rounds, residual, settled)
 
 
-def _settled(step: Floats | Steps, distress: Floats, tol: float) -> bool:
+def _settled(step: Floats, distress: Floats, tol: float) -> bool:
     """Return whether no distress moves by more than a share of itself.
 
     However little distress arrives on a cycle whose radius is above one, it grows to defaults: there increments are no
     small share of what is there, though they may be small beside one.
     """
     return bool((np.abs(step) <= tol * distress).all())
-
-
-def spread_linear(matrix: csr_array, shocks: Floats, tol: float, max_rounds: int) -> Spread:
-    """Return the least h = min(1, s + Λ h) for many columns, in half the memory traffic and fewer rounds.
-
-    Increments are small and are passed on in single precision; every few rounds the geometric series that they have
-    become is added at once (Aitken 1926). Both are mended: distress has converged when one round in double precision
-    from h itself moves nothing by more than a share ``tol`` of it. From whatever side that point is reached, it is the
-    least one: where shocks arrive, h ↦ min(1, s + Λ h) is concave with h(0) > 0 and has one fixed point, elsewhere h
-    stays zero. What does not settle (many defaults, or leverage beyond measure) is left to `spread`.
-    """
-    light = matrix.astype(np.float32)
-    distress, uncapped = np.minimum(shocks, 1.0), shocks.copy()
-    step, before, settled, rounds = distress.astype(np.float32), None, False, 0
-    last = min(max_rounds, _LIGHT)
-    for rounds in range(1, last + 1):
-        uncapped += light @ step
-        after = np.minimum(uncapped, 1.0)
-        step = np.subtract(after, distress, out=distress).astype(np.float32)
-        distress = after
-        if rounds % _CHECK and rounds < last:
-            continue
-        if _settled(step, distress, tol) or rounds == last:
-            uncapped = shocks + matrix @ distress
-            after = np.minimum(uncapped, 1.0)
-            rest = after - distress
-            settled = _settled(rest, after, tol)
-            if settled or rounds == last:
-                break
-            distress, step, before = after, rest.astype(np.float32), None
-            continue
-        size = np.abs(step).sum(axis=0)
-        if before is None:
-            before = size
-            continue
-        distress, step, before = *_jumped(distress, step, size, before), None
-    if not settled and max_rounds > last:
-        found = spread(matrix, shocks, linear, tol, max_rounds - last)
-        return found._replace(rounds=found.rounds + last)
-    residual = float(np.abs(rest).max(initial=0.0))
-    return Spread(distress, uncapped, np.zeros(0, dtype=np.int64), rounds, residual, settled)
-
-
-def _jumped(distress: Floats, step: Steps, size: Steps, before: Steps) -> tuple[Floats, Steps]:
-    """Return distress with the rest of each column's series added, and the increment that this makes."""
-    rate = np.power(np.divide(size, before, out=np.zeros_like(size), where=before > 0.0), 1.0 / _CHECK)
-    rate = np.where(rate < _STEADY, rate, 0.0)
-    ahead = np.clip(distress + step * (rate / (1.0 - rate)), 0.0, 1.0)
-    return ahead, step + (ahead - distress).astype(np.float32)
 
 
 def single_hit(matrix: csr_array, shocks: Floats, max_rounds: int) -> Spread:

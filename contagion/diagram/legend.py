@@ -31,6 +31,7 @@ _READING = (
     "Light: flows back, loops.",
     "×2.8: loop gain, how often a dollar passes that box; shares above 100% count every pass.",
     "Size: what passes.",
+    "Bears: what its owners, or its creditors outside the system, lose.",
     "Folded corner: market, round corners: accounts, tab: balance sheet.",
 )
 
@@ -78,7 +79,8 @@ def chain_legend(picture: Picture, wide: float) -> tuple[str, float]:
     ]
     rows = [*_wrapped(items, wide), _ramp()] if len(picture.boxes) else []
     gains = len(picture.boxes) and bool((picture.boxes["gain"] > LOOP).any())
-    sentences = [words for words in _READING if gains or not words.startswith("×")] if len(picture.boxes) else []
+    shown = {"×": gains, "B": len(picture.boxes) and bool(picture.boxes["type"].isin(("node", "losing")).any())}
+    sentences = [words for words in _READING if shown.get(words[0], True)] if len(picture.boxes) else []
     notes = [f"{note[0].upper()}{note[1:]}." for note in picture.notes]
     rows += _wrapped([(Words(f"{sentence} ", _SIZE, MUTED),) for sentence in (*sentences, *notes)], wide)
     return _block(rows, wide, _AIR), _ROW * len(rows)
