@@ -58,7 +58,7 @@ def test_the_joint_solver_clears_as_rogers_and_veraart_with_one_rate(rate: float
         if not on_the_edge(book, clearing):
             np.testing.assert_allclose(paid(book, rate), clearing.payments, rtol=1e-9, atol=1e-9, err_msg=str(seed))
             tried += 1
-    assert tried > 30
+    assert tried > 0.6 * len(some(50))
 
 
 def test_equity_is_what_the_classic_model_leaves() -> None:
@@ -233,8 +233,8 @@ def test_the_joint_solver_is_cifuentes_ferrucci_shin_with_the_average_price() ->
             sold_some += 0.0 < sold.sum() < case.held.sum() * 0.99
             assert price == pytest.approx(classic.price, rel=1e-9), seed
             np.testing.assert_allclose(sold, classic.illiquid_sold, rtol=1e-9, atol=1e-9, err_msg=str(seed))
-    assert tried > 30
-    assert sold_some > 30
+    assert tried > 0.3 * len(some(100))
+    assert sold_some > 0.3 * len(some(100))
 
 
 def test_where_prices_do_not_move_or_all_is_sold_it_is_the_one_of_the_paper() -> None:

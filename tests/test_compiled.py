@@ -154,7 +154,7 @@ def test_who_is_asked_for_funds_answers_though_no_price_has_reached_it(
             assert_same(sparse, full)
             assert_same(sparse, listed)
             drawn += int((sparse.cause == FUNDING).sum())
-    assert drawn > 20
+    assert drawn > len(some(160)) / 8
 
 
 def test_accounts_without_positions_are_screened_too(monkeypatch: pytest.MonkeyPatch) -> None:

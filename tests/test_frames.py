@@ -678,7 +678,7 @@ def test_most_random_systems_converge_and_something_happens_in_them() -> None:
     found = random_solutions()
     assert len(found) >= 0.9 * len(SEEDS)
     for name in ("account_loss", "buffer_loss", "outside_loss", "gains", "hidden", "liquidated", "deficit", "funded"):
-        assert sum(solution.totals[name] > 0 for solution in found) >= 3, name
+        assert sum(solution.totals[name] > 0 for solution in found) >= min(3, len(SEEDS) / 15), name
 
 
 def test_parts_of_drops_add_up() -> None:
