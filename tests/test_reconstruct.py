@@ -311,7 +311,7 @@ def test_moves_leave_the_prior_as_it_is(size: int, switches: float, lowest: floa
     for _ in range(repeats):
         drawn = source.exponential(1 / rate, (size, size)) * (source.random((size, size)) < p)
         links = listed(csr_array(drawn), free)
-        compiled(swept)(links, odds, switches, 20, source)
+        compiled(swept, allocates=False)(links, odds, switches, 30, source)
         assert ((links.amounts > 0.0) == (links.in_row >= 0)).all()
         before.append(drawn)
         after.append(links.amounts)
@@ -340,12 +340,49 @@ def test_moves_are_the_same_compiled_and_plain(switches: float) -> None:
     debts = source.lognormal(0.0, 1.0, (7, 7)) * (1.0 - np.eye(7))
     for odds in (np.full((1, 1), 0.7), np.full((7, 7), 0.2)):
         results = []
-        for move in (swept, compiled(swept)):
+        for move in (swept, compiled(swept, allocates=False)):
             links = listed(csr_array(debts), ~np.eye(7, dtype=bool))
             move(links, odds, switches, 3_000, np.random.default_rng(4))
             results.append(links.amounts)
         np.testing.assert_allclose(results[0], results[1], rtol=1e-12, atol=1e-14)
         assert np.count_nonzero(results[0]) < 42
+
+
+def test_lists_of_links_agree_with_one_another_and_get_more_room() -> None:
+    """A sparse network of 60 banks: lists fill up, and moves go on where they stopped."""
+    source = np.random.default_rng(6)
+    debts = source.exponential(1.0, (60, 60)) * (source.random((60, 60)) < 0.05) * (1.0 - np.eye(60))
+    links, left, roomier = listed(csr_array(debts), ~np.eye(60, dtype=bool)), 60_000, 0
+    while left > 0:
+        left -= compiled(swept, allocates=False)(links, np.full((1, 1), 2.0), 0.3, left, source)
+        if links.state[0]:
+            links, roomier = links.with_room(), roomier + 1
+    rows, columns, amounts = links.cells
+    places = links.in_row[rows, columns]
+    assert roomier > 0
+    assert (amounts > 0.0).all()
+    assert len(set(places.tolist())) == np.count_nonzero(links.in_row >= 0) == rows.size == links.column_degree.sum()
+    np.testing.assert_array_equal(links.creditors[places], columns)
+    np.testing.assert_array_equal(links.debtors[links.in_column[places]], rows)
+    np.testing.assert_array_equal(links.in_rows[links.in_column[places]], places)
+    inside = links.in_column[places] - links.column_start[columns]
+    assert ((inside >= 0) & (inside < links.column_degree[columns])).all()
+    np.testing.assert_allclose(links.amounts.sum(axis=0), debts.sum(axis=0), atol=1e-11)
+    np.testing.assert_allclose(links.amounts.sum(axis=1), debts.sum(axis=1), atol=1e-11)
+
+
+def test_progress_is_shown_where_asked_for_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    chain = reconstruct.Chain(samples=3)
+    totals = [3.1, 2, 1, 2], [2, 2.3, 2.8, 1]
+    quiet, shown = (reconstruct.gandy_veraart(*totals, 0.5, chain=chain, progress=show) for show in (False, True))
+    assert all(quiet[sample].equals(shown[sample]) for sample in range(3))
+    reconstruct.fitness(*totals, links=6, samples=2, progress=True)
+    reconstruct.minimum_density(*totals, tries=2, progress=True)
+    reconstruct.ensemble_losses(ct.clearing.debtrank, shown, equity=1.0, shock=0.1, progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for what, count in (("sweeps", 65), ("samples", 2), ("tries", 2), ("networks", 3)):
+        assert re.search(rf"{what}: 100%.*{count}/{count}", printed.err)
 
 
 @pytest.mark.parametrize("seed", some(20))

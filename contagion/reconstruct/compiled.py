@@ -24,15 +24,20 @@ def part(function: Function) -> Function:
 
 
 @cache
-def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the machine code of a plain loop over arrays; numba is loaded here and nowhere else."""
+def compiled(loop: Callable[..., Any], allocates: bool = True) -> Callable[..., Any]:
+    """Return the machine code of a plain loop over arrays; numba is loaded here and nowhere else.
+
+    Loops that make no arrays need not count who holds which: atomic steps that cost as much as all else where many
+    arrays are handed to short functions.
+    """
     njit = importlib.import_module("numba").njit
     register = importlib.import_module("numba.extending").register_jitable
     while _PARTS:
         register(_PARTS.pop())
+    options = {} if allocates else {"_nrt": False}
     made: Callable[..., Any]
     try:
-        made = njit(cache=True)(loop)
+        made = njit(cache=True, **options)(loop)
     except RuntimeError:  # nowhere to keep it: compiled anew in each process
-        made = njit(loop)
+        made = njit(**options)(loop)
     return made

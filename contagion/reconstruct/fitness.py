@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from contagion.clearing.network import Floats
 from contagion.clearing.problems import positive
@@ -33,6 +34,7 @@ def fitness(
     density: float | None = None,
     samples: int = 100,
     seed: int = 0,
+    progress: bool = False,
 ) -> Ensemble:
     """Return networks drawn by the density-corrected gravity model: p_ij = z·l_i·a_j / (1 + z·l_i·a_j).
 
@@ -48,6 +50,8 @@ def fitness(
         Expected number of links, or as a share of all n·(n − 1) pairs; give one of the two.
     samples : int
     seed : int
+    progress : bool
+        Whether to show progress on stderr.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def fitness(
     rng = np.random.default_rng(seed)
     order = np.argsort(-totals.assets, kind="stable")
     amounts = even(totals.liabilities, totals.assets)
-    drawn = tuple(_sample(totals, z, amounts, order, rng) for _ in range(samples))
+    counted = tqdm(range(samples), desc="samples", unit="", disable=not progress)
+    drawn = tuple(_sample(totals, z, amounts, order, rng) for _ in counted)
     residual = max(misfit(matrix, totals.liabilities, totals.assets) for matrix in drawn)
     return Ensemble(drawn, totals.labels, residual)
 

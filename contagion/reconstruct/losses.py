@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from contagion.clearing.network import Floats, Matrix, Vector, read
 from contagion.errors import InputError, is_number, numbers, refuse, whole
@@ -67,6 +68,7 @@ def ensemble_losses(
     *,
     loss: Measure = None,
     quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
+    progress: bool = False,
     **arguments: Any,
 ) -> EnsembleLosses:
     """Return quantiles of losses over networks that all may be the true one.
@@ -81,6 +83,8 @@ def ensemble_losses(
         Column of the result's ``frame``, or what makes an array (n,) of losses by node, USD, of a result. By default
         the column loss, or if there is none owed − payments.
     quantiles : sequence of float
+    progress : bool
+        Whether to show progress on stderr.
     **arguments
         Handed to the model by name; Series and mappings are put in the order of the networks' labels first. Where they
         leave some out, the model has a default (as for ``shock``) or refuses it.
@@ -106,7 +110,8 @@ def ensemble_losses(
     problems = numbers("quantiles", quantiles, lambda share: 0.0 <= share <= 1.0, "numbers from 0 to 1")
     drawn, labels = _networks(ensemble, problems)
     given = _aligned("ensemble_losses", labels, arguments)
-    losses = np.stack([_losses(model(network, **given), loss, len(labels)) for network in drawn], axis=1)
+    counted = tqdm(drawn, desc="networks", unit="", disable=not progress)
+    losses = np.stack([_losses(model(network, **given), loss, len(labels)) for network in counted], axis=1)
     columns = {"mean": losses.mean(axis=1)} | {f"{share:g}": np.quantile(losses, share, axis=1) for share in quantiles}
     sums = losses.sum(axis=0)
     total = {"mean": sums.mean()} | {f"{share:g}": np.quantile(sums, share) for share in quantiles}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from contagion.clearing.network import Floats
 from contagion.clearing.problems import choice, positive
@@ -29,6 +30,7 @@ def minimum_density(
     method: Literal["heuristic", "exact"] = "heuristic",
     tries: int = 4,
     seed: int = 0,
+    progress: bool = False,
 ) -> Reconstruction:
     """Return a network that fits with as few links as can be found, or, exactly, with the fewest that there are.
 
@@ -48,6 +50,8 @@ def minimum_density(
         Networks that the heuristic draws; the one with the fewest links is kept.
     seed : int
         Of the heuristic's draws.
+    progress : bool
+        Whether to show progress on stderr.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def minimum_density(
     totals = read_totals("minimum_density", assets, liabilities, known, problems + whole("seed", seed, 0))
     rng = np.random.default_rng(seed)
     attempts = 1 if method == "exact" else tries
-    found = min((filled(totals, rng) for _ in range(attempts)), key=lambda matrix: int(matrix.nnz))
+    counted = tqdm(range(attempts), desc="tries", unit="", disable=not progress)
+    found = min((filled(totals, rng) for _ in counted), key=lambda matrix: int(matrix.nnz))
     if method == "exact":
         found = _fewest(totals)  # the attempt has shown that there is a network at all
     matrix = (found + totals.known).tocsr()

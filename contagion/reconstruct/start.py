@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contagion.clearing.network import Floats
 from contagion.errors import InputError
+from contagion.reconstruct.compiled import compiled
 from contagion.reconstruct.filling import filled
 from contagion.reconstruct.networks import EXACT, misfit
 from contagion.reconstruct.scaling import scaled
@@ -77,10 +79,27 @@ def _rates(totals: Totals, odds: Floats) -> _Rates:
     typical_gain = float(finite.mean()) if finite.size else 1.0
     found = _Rates(*(_guess(typical_gain * count, side) for side in (totals.liabilities, totals.assets)))
     for _ in range(_FITS):
-        for axis, side in ((1, totals.liabilities), (0, totals.assets)):
-            sums, rates = _expected(totals, odds, found, axis), found[1 - axis]
-            rates *= np.divide(sums, side, out=np.ones_like(side), where=(side > 0.0) & (sums > 0.0)) ** _POWER
+        sums = np.zeros((2, count))
+        compiled(_expected)(np.asarray(totals.free), odds, *found, *sums)
+        for rates, reached, side in zip(found, sums, (totals.liabilities, totals.assets), strict=True):
+            rates *= np.divide(reached, side, out=np.ones_like(side), where=(side > 0.0) & (reached > 0.0)) ** _POWER
     return found
+
+
+def _expected(
+    free: NDArray[np.bool_], odds: Floats, debtors: Floats, creditors: Floats, owed: Floats, owned: Floats
+) -> None:
+    """Add up what links have on average, by debtor and by creditor."""
+    for row in range(debtors.size):
+        total = 0.0
+        for column in range(creditors.size):
+            if free[row, column]:
+                each = debtors[row] + creditors[column]
+                gain = odds[row, column] if odds.shape[0] > 1 else odds[0, 0]
+                amount = 1.0 / (each * (1.0 + each / gain))
+                total += amount
+                owned[column] += amount
+        owed[row] += total
 
 
 def _guess(gain: float, side: Floats) -> Floats:
@@ -94,16 +113,6 @@ def _block(totals: Totals, odds: Floats, rates: _Rates, first: int) -> tuple[Flo
     with np.errstate(divide="ignore"):
         chances = 1.0 / (1.0 + each / (odds if odds.shape[0] == 1 else odds[rows]))
     return np.where(np.asarray(totals.free)[rows], chances, 0.0), each
-
-
-def _expected(totals: Totals, odds: Floats, rates: _Rates, axis: int) -> Floats:
-    """Return the sums by debtor (axis 1) or creditor (axis 0) that links have on average."""
-    found: list[Any] = []
-    for first in range(0, totals.liabilities.size, _BLOCK):
-        chances, each = _block(totals, odds, rates, first)
-        found.append((chances / each).sum(axis=axis))
-    sums: Floats = np.concatenate(found) if axis == 1 else np.sum(found, axis=0)
-    return sums
 
 
 def _drawn(totals: Totals, odds: Floats, rates: _Rates, rng: np.random.Generator) -> csr_array:
