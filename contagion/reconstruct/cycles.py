@@ -10,7 +10,7 @@ from contagion.reconstruct.links import BARRED, FREE, LONGEST, Cycle, Links
 
 __all__ = ["swept"]
 
-_GO_ON, _REACH = 0.5, 2_000
+_GO_ON, _REACH = 0.5, 1_000
 """Probability that a walked cycle has one more debtor than two; most debts looked at to count paths of two banks."""
 
 
@@ -103,7 +103,7 @@ def _walked(links: Links, cycle: Cycle, size: int, rng: np.random.Generator) -> 
         pick = row_start[row] + int(rng.random() * (row_degree[row] - 1))
         place = pick + int(pick >= place)
     cycle.across[size - 1] = links.in_row[rows[0], columns[size - 1]]
-    return cycle.across[size - 1] != BARRED
+    return bool(cycle.across[size - 1] != BARRED)
 
 
 @part

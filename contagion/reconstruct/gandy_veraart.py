@@ -114,8 +114,8 @@ def gandy_veraart(
     Gandy and Veraart (2017), A Bayesian methodology for systemic risk assessment in financial networks, Management
     Science 63: the model of section 3 and its Gibbs sampler on cycles. Cycles are walked along links that exist, and
     outcomes weighted for it, where theirs are drawn from all cells and mostly void if links are rare; and where they
-    are, three moves of ten switch one link against a path that joins its ends. The posterior is the same. Memory is 5
-    bytes a pair of banks, up to 96 a link, and with probabilities by pair some tables of 8 bytes a pair.
+    are, three moves of ten switch one link against a path that joins its ends. The posterior is the same. At 5,000
+    banks and 50,000 links memory peaks at 0.5 GB, and at 1.4 GB with probabilities by pair, those included.
 
     Sums of totals in round numbers are often equal by chance, and a network could then fall apart for ever; theirs
     stays so. Here such totals are taken as rounded: they are moved apart by 1e-13, and links of no more than 1e-12 of a
