@@ -174,11 +174,14 @@ def _correct(right: Floats, room: float, distress: Floats, pull: Floats) -> None
 
     Nothing that is zero is raised, for no distress may have a way there, and nothing falls below its half.
     """
+    pull /= room
     for i in range(right.size):
+        v = right[i]
         for lane in range(pull.size):
             before = distress[i, lane]
-            if 0.0 < before < 1.0:
-                distress[i, lane] = min(1.0, max(0.5 * before, before + right[i] * pull[lane] / room))
+            if before < 1.0:
+                after = min(1.0, max(0.5 * before, before + v * pull[lane]))
+                distress[i, lane] = after if before > 0.0 else before
 
 
 @compiled

@@ -59,7 +59,7 @@ class Chain:
     seed : int
     """
 
-    samples: int = 100
+    samples: int = 50
     burn_in: int = 50
     thin: int = 5
     seed: int = 0
