@@ -173,6 +173,11 @@ def test_sweeps_that_run_out_of_rounds_say_so(monkeypatch: pytest.MonkeyPatch) -
     assert debtrank_all(ring, 1.0).additional_stress.tolist() == pytest.approx([(0.99 + 0.99**2 + 0.99**3) / 4] * 4)
 
 
+def test_leverage_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(InputError, match="equity of 1 is too small"):
+        debtrank_all([[0, 1e200, 0], [1, 0, 1], [0, 0, 0]], [1, 1e-200, 1])
+
+
 def test_labels_rounds_and_refusals() -> None:
     names = list("abc")
     debts = pd.DataFrame([[0, 2, 0], [0, 0, 1], [0, 0, 0]], names, names)

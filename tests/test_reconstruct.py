@@ -252,6 +252,12 @@ def test_fitness_refuses_what_no_network_has() -> None:
 # gandy_veraart
 
 
+def test_links_that_are_all_but_impossible() -> None:
+    """Totals make links certain that were next to impossible before they were known."""
+    chain = reconstruct.Chain(samples=3)
+    assert reconstruct.gandy_veraart([1, 2, 3.5], [3.3, 2.2, 1], 1e-300, chain=chain).residual < 1e-12
+
+
 def test_gandy_veraart_on_three_banks_has_the_posterior_in_closed_form() -> None:
     """The example of the vignette of systemicrisk: one number is free, x = what 0 owes 1, from 0 to 0.4.
 

@@ -11,6 +11,7 @@ from contagion.clearing.distress import Passed, Spread, exponential, leverage, l
 from contagion.clearing.network import Floats, Matrix, Table, Vector, read
 from contagion.clearing.problems import choice, positive
 from contagion.clearing.results import failure_choice
+from contagion.errors import refuse
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -20,6 +21,9 @@ __all__ = ["NO_EQUITY", "Model", "Variant", "model_of", "spread_by"]
 Variant = Literal["linear", "single_hit", "nonlinear"]
 
 NO_EQUITY = "distress is a share of equity, drop them"
+
+_SHOWN = 5
+"""Nodes that a message names at most."""
 
 
 class Model(NamedTuple):
@@ -52,8 +56,21 @@ def model_of(
     weight = table.vectors.get("weights", equity)
     passed = exponential(alpha) if variant == "nonlinear" else linear
     matrix = leverage(table.matrices["liabilities"], equity)
+    _refuse_beyond(subject, matrix, labels)
     model = Model(matrix, equity, weight / max(weight.sum(), 1e-300), variant, passed, tol, max_rounds)
     return model, labels, table.vectors.get("shock", np.zeros(equity.size))
+
+
+def _refuse_beyond(subject: str, matrix: csr_array, labels: pd.Index[Any]) -> None:
+    """Refuse debts that are so many times a creditor's equity that the ratio is no number."""
+    bad = np.unique(matrix.tocoo().row[~np.isfinite(matrix.data)])
+    refuse(
+        [
+            f"equity of {labels[row]!r} is too small for what it is owed: their ratio is beyond all numbers; check both"
+            for row in bad[:_SHOWN]
+        ],
+        subject,
+    )
 
 
 def _weightless(table: Table) -> list[str]:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["defaults"]
 
 _LANES = 64
-"""Scenarios side by side: enough for a processor's wide registers, few enough to stay in its cache."""
+"""Scenarios side by side: enough for a processor's wide registers; fewer and more were slower."""
 
 _LINKS = 4
-"""Links that are added at a time, so that sums are loaded and stored once for four of them."""
+"""Links that `_add` adds at a time, so that sums are loaded and stored once for four of them."""
 
 _CORRECTED = 40
 """Sweeps of which every second is followed by a correction; what has not settled by then may be disturbed by them."""
@@ -78,8 +78,11 @@ def defaults(
     def work(block: int) -> None:
         _block(block, *links, *slow, weights, equity, tol, max_rounds, sums, gaps, sweeps, settled)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code leaves the interpreter free
+    pool = ThreadPoolExecutor(os.cpu_count())  # compiled code leaves the interpreter free
+    try:
         list(pool.map(work, range(blocks)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever interrupts waits for the blocks at work, not for all
     flat = np.moveaxis(sums, 1, 0).reshape(4, -1)[:, :count]
     return flat, bool(settled.all()), int(sweeps.max(initial=0)), float(gaps.max(initial=0.0))
 

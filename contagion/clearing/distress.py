@@ -43,7 +43,9 @@ def leverage(liabilities: csr_array, equity: Floats) -> csr_array:
 
     columns = liabilities.tocsc()
     rows = np.repeat(np.arange(equity.size), np.diff(columns.indptr))
-    return csr_array((columns.data / equity[rows], columns.indices, columns.indptr), shape=liabilities.shape)
+    with np.errstate(over="ignore"):  # whoever asks refuses what is beyond all numbers
+        shares = columns.data / equity[rows]
+    return csr_array((shares, columns.indices, columns.indptr), shape=liabilities.shape)
 
 
 def linear(distress: Floats) -> Floats:

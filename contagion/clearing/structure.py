@@ -107,6 +107,10 @@ def impact_fluidity(liabilities: Any, equity: Any, weights: Any = None, *, binar
     InputError
         All that is wrong with the input.
 
+    Notes
+    -----
+    References as in `impact_susceptibility`.
+
     Examples
     --------
     >>> round(impact_fluidity([[0, 1, 0], [0, 0, 1], [0, 0, 0]], 1), 9)  # (0 + 1 + 1.5) / 3

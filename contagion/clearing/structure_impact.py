@@ -69,6 +69,11 @@ def vulnerability_matrix(liabilities: Any, equity: Any, *, binary: bool = False)
     InputError
         All that is wrong with the input.
 
+    Notes
+    -----
+    As in `impact_matrix`; it is the interbank leverage matrix of Battiston et al. (2016), Leveraging the network: a
+    stress-test framework based on DebtRank, Statistics & Risk Modeling 33.
+
     Examples
     --------
     >>> vulnerability_matrix([[0, 3], [0, 0]], [2, 6]).to_numpy().tolist()

@@ -31,6 +31,9 @@ _JITTER, _UNSEEN = 1e-13, 1e-12
 _REPAIRS = 2
 """Rounds of scaling after each sample; what they mend is rounding."""
 
+_RAREST = 1e-15
+"""Probability that rarer links are given: beyond it, weights of networks with and without them leave all numbers."""
+
 _SHORTEST = 100
 """Fewest moves in a sweep."""
 
@@ -135,6 +138,7 @@ def gandy_veraart(
     problems += [f"p is {p!r}; give 0 < p <= 1"] if is_number(p) and not 0.0 < p <= 1.0 else []
     totals = read_totals("gandy_veraart", assets, liabilities, known, problems)
     chances = np.full((1, 1), float(p)) if is_number(p) else _chances(totals, p)
+    chances = np.where(chances > 0.0, np.maximum(chances, _RAREST), 0.0)
     free = _free(totals, chances)
     rng = np.random.default_rng(chain.seed)
     expected = float(np.count_nonzero(free) * chances[0, 0] if chances.size == 1 else chances[free].sum())
