@@ -226,7 +226,7 @@ def test_link_probabilities_add_up_and_have_odds_in_proportion() -> None:
 
 
 def test_fitness_has_right_totals_and_links_on_average() -> None:
-    samples = 20_000
+    samples = 8_000
     networks = reconstruct.fitness(OWNED, OWED, links=12, samples=samples, seed=5)
     chance = reconstruct.link_probabilities(OWNED, OWED, links=12).to_numpy()
     amounts = reconstruct.max_entropy(OWNED, OWED).frame.to_numpy()
