@@ -347,6 +347,7 @@ def test_rounds_can_be_capped(folder: Path) -> None:
     for command in ("solve", "rank", "draw"):
         done = run(command, "tables", "fall.toml", "--max-rounds", 1, "--out", f"out/{command}", cwd=folder)
         assert done.returncode == 3, command
+    assert run("demo", "--dataset", "loop_lending", "--max-rounds", 1, cwd=folder).returncode == 3
 
 
 def test_version_and_short_help() -> None:

@@ -42,7 +42,7 @@ def test_without_triggers_both_views_agree() -> None:
         if (solution.nodes["haircut"] == 0.0).all():
             np.testing.assert_allclose(found["usd"], found["secant_usd"], rtol=1e-9, atol=1e-9)
             looked_at += 1
-    assert looked_at >= len(some(60)) / 15
+    assert looked_at >= max(1, len(some(60)) // 12)
 
 
 def test_all_of_the_loss_has_the_only_source() -> None:

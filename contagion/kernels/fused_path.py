@@ -156,8 +156,8 @@ def _event(terms: Floats, floor: float, at: _Lines, less: _Lines) -> float:
 
 
 @compiled
-def _at(a: int, book: Packed, values: Floats, recovery: Floats, closed: bool) -> _Lines:
-    """Return the lines of an account; of one that is closed, the value alone."""
+def _held(a: int, book: Packed, values: Floats, claims: Floats, closed: bool) -> _Lines:
+    """Return what positions and claims add to the lines of an account; of one that is closed, to the value alone."""
     weighted = debt = maintenance = equity = value = 0.0
     for p in range(book.start[a], book.start[a + 1]):
         n, k = book.quantity[p], book.column[p]
@@ -167,34 +167,25 @@ def _at(a: int, book: Packed, values: Floats, recovery: Floats, closed: bool) ->
             debt += n * values[k, 1]
             maintenance += n * values[k, 2]
             equity += n * values[k, 3]
-    cash = book.cash[a]
-    paid = cash
-    if book.mark[a] & ENTRY:
-        weighted -= book.entry[a]
-        paid -= book.entry[a]
     if book.mark[a] & OWED:
         for c in range(book.owed_start[a], book.owed_start[a + 1]):
-            paid += book.owed[c] * recovery[book.owed_by[c]]
-    return _Lines(weighted + max(cash, 0.0), debt + max(-cash, 0.0), maintenance, equity + paid, value + paid)
+            equity += book.owed[c] * claims[book.owed_by[c]]
+            value += book.owed[c] * claims[book.owed_by[c]]
+    return _Lines(weighted, debt, maintenance, equity, value)
 
 
 @compiled
-def _falls(a: int, book: Packed, falls: Floats, cut: Floats, closed: bool) -> _Lines:
-    """Return by how much the lines of an account fall along the path; of one that is closed, the value alone."""
-    weighted = debt = maintenance = equity = value = 0.0
-    for p in range(book.start[a], book.start[a + 1]):
-        n, k = book.quantity[p], book.column[p]
-        value += n * falls[k, 4]
-        if not closed:
-            weighted += n * falls[k, 0]
-            debt += n * falls[k, 1]
-            maintenance += n * falls[k, 2]
-            equity += n * falls[k, 3]
-    if book.mark[a] & OWED:
-        for c in range(book.owed_start[a], book.owed_start[a + 1]):
-            equity += book.owed[c] * cut[book.owed_by[c]]
-            value += book.owed[c] * cut[book.owed_by[c]]
-    return _Lines(weighted, debt, maintenance, equity, value)
+def _at(a: int, book: Packed, values: Floats, recovery: Floats, closed: bool) -> _Lines:
+    """Return the lines of an account; of one that is closed, the value alone."""
+    held, cash = _held(a, book, values, recovery, closed), book.cash[a]
+    entry = book.entry[a] if book.mark[a] & ENTRY else 0.0
+    return _Lines(
+        held.weighted - entry + max(cash, 0.0),
+        held.debt + max(-cash, 0.0),
+        held.maintenance,
+        held.equity + (cash - entry),
+        held.value + (cash - entry),
+    )
 
 
 @compiled
@@ -247,7 +238,7 @@ def _along(
                 if left_over >= 0.0:
                     continue
             closed, terms = before >= 1.0, book.rules[book.rule[a]]
-            at, less = _at(a, book, values, recovery, closed), _falls(a, book, falls, cut, closed)
+            at, less = _at(a, book, values, recovery, closed), _held(a, book, falls, cut, closed)
             short = deficits[g, :, book.platform[book.rule[a]]]
             if closed:
                 _owes(at.value, less.value, short)
