@@ -6,7 +6,7 @@ groups are added in their order. Nothing but numba's subset of Python here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["accounts_along"]
 
 _GROUPS = 16
-
-
-class _Lines(NamedTuple):
-    """Lines of one account in USD, or by how much they fall along the whole path."""
-
-    weighted: float
-    debt: float
-    maintenance: float
-    equity: float
-    value: float
 
 
 def accounts_along(inputs: Inputs, path: Path, ready: Prepared, immune: Immune | None = None) -> Along:
@@ -85,11 +75,10 @@ def accounts_along(inputs: Inputs, path: Path, ready: Prepared, immune: Immune |
 
 
 @compiled
-def _surplus(strict: float, at: _Lines, level: float) -> float:
-    """Return what an account has beyond a level; the least slope of it likewise, from what its lines lose."""
+def _surplus(strict: float, weighted: float, debt: float, maintenance: float, level: float) -> float:
     if strict == 1.0:
-        return at.weighted - at.debt - level * at.maintenance
-    return at.weighted - level * at.debt - at.maintenance
+        return weighted - debt - level * maintenance
+    return weighted - level * debt - maintenance
 
 
 @compiled
@@ -105,31 +94,55 @@ def _restoring(owing: float, more: float, value: float, less: float, width: floa
 
 
 @compiled
-def _piece(terms: Floats, floor: float, at: _Lines, less: _Lines, left: float, before: float) -> tuple[float, float]:
+def _piece(
+    strict: float,
+    policy: float,
+    call_level: float,
+    call_target: float,
+    level: float,
+    target: float,
+    close: float,
+    factor: float,
+    full_level: float,
+    floor: float,
+    weighted: float,
+    debt: float,
+    maintenance: float,
+    equity: float,
+    value: float,
+    weighted_less: float,
+    debt_less: float,
+    maintenance_less: float,
+    value_less: float,
+    left: float,
+    before: float,
+) -> tuple[float, float]:
     """Return the share that the rules ask for at some lines, and its least slope; see `contagion.kernels.path`."""
-    guard = GUARD * (abs(at.weighted) + at.debt + at.maintenance) if left > 0.0 else 0.0
-    share, slope, width, strict = before, 0.0, 1.0 - left, terms[STRICT]
-    if terms[POLICY] == DELEVER and _surplus(strict, at, terms[CALL_LEVEL]) < -guard:
-        owing, more = -_surplus(strict, at, terms[CALL_TARGET]), _surplus(strict, less, terms[CALL_TARGET])
-        asked, steep = _restoring(owing, more, at.value, less.value, width)
+    guard = GUARD * (abs(weighted) + debt + maintenance) if left > 0.0 else 0.0
+    share, slope, width = before, 0.0, 1.0 - left
+    if policy == DELEVER and _surplus(strict, weighted, debt, maintenance, call_level) < -guard:
+        owing = -_surplus(strict, weighted, debt, maintenance, call_target)
+        more = _surplus(strict, weighted_less, debt_less, maintenance_less, call_target)
+        asked, steep = _restoring(owing, more, value, value_less, width)
         if asked > share or (asked == share and steep > slope):
             share, slope = asked, steep
-    if at.equity < floor - guard:
+    if equity < floor - guard:
         return 1.0, 0.0
-    if not _surplus(strict, at, terms[LEVEL]) < -guard:
+    if not _surplus(strict, weighted, debt, maintenance, level) < -guard:
         return share, slope
-    if terms[CLOSE] == FULL:
+    if close == FULL:
         return 1.0, 0.0
-    owing, more = -_surplus(strict, at, terms[TARGET]), _surplus(strict, less, terms[TARGET])
-    asked, steep = _restoring(owing, more, at.value, less.value, width)
+    owing = -_surplus(strict, weighted, debt, maintenance, target)
+    more = _surplus(strict, weighted_less, debt_less, maintenance_less, target)
+    asked, steep = _restoring(owing, more, value, value_less, width)
     if asked > share or (asked == share and steep > slope):
         share, slope = asked, steep
-    if terms[CLOSE] == CLOSE_FACTOR:
-        whole = at.value + at.debt
-        if whole <= 0.0 or _surplus(strict, at, terms[FULL_LEVEL]) < -guard:
+    if close == CLOSE_FACTOR:
+        whole = value + debt
+        if whole <= 0.0 or _surplus(strict, weighted, debt, maintenance, full_level) < -guard:
             return 1.0, 0.0
-        asked = min(1.0, terms[FACTOR] * at.debt / whole)
-        steep = min(asked * less.value / whole, (1.0 - asked) / width) if asked < 1.0 else 0.0
+        asked = min(1.0, factor * debt / whole)
+        steep = min(asked * value_less / whole, (1.0 - asked) / width) if asked < 1.0 else 0.0
         if asked > share or (asked == share and steep > slope):
             share, slope = asked, steep
     return share, slope
@@ -137,76 +150,9 @@ def _piece(terms: Floats, floor: float, at: _Lines, less: _Lines, left: float, b
 
 @compiled
 def _meets(margin: float, less: float) -> float:
-    """Return where on the path a margin that is not yet used up is."""
-    return margin / less if margin >= 0.0 and less > 0.0 else np.inf
-
-
-@compiled
-def _event(terms: Floats, floor: float, at: _Lines, less: _Lines) -> float:
-    """Return where on the path the account first meets one of its levels that it has kept so far."""
-    strict = terms[STRICT]
-    event = _meets(_surplus(strict, at, terms[LEVEL]), _surplus(strict, less, terms[LEVEL]))
-    if terms[POLICY] == DELEVER:
-        event = min(event, _meets(_surplus(strict, at, terms[CALL_LEVEL]), _surplus(strict, less, terms[CALL_LEVEL])))
-    if terms[CLOSE] == CLOSE_FACTOR:
-        event = min(event, _meets(_surplus(strict, at, terms[FULL_LEVEL]), _surplus(strict, less, terms[FULL_LEVEL])))
-    if floor > -np.inf:
-        event = min(event, _meets(at.equity - floor, less.equity))
-    return event
-
-
-@compiled
-def _held(a: int, book: Packed, values: Floats, claims: Floats, closed: bool) -> _Lines:
-    """Return what positions and claims add to the lines of an account; of one that is closed, to the value alone."""
-    weighted = debt = maintenance = equity = value = 0.0
-    for p in range(book.start[a], book.start[a + 1]):
-        n, k = book.quantity[p], book.column[p]
-        value += n * values[k, 4]
-        if not closed:
-            weighted += n * values[k, 0]
-            debt += n * values[k, 1]
-            maintenance += n * values[k, 2]
-            equity += n * values[k, 3]
-    if book.mark[a] & OWED:
-        for c in range(book.owed_start[a], book.owed_start[a + 1]):
-            equity += book.owed[c] * claims[book.owed_by[c]]
-            value += book.owed[c] * claims[book.owed_by[c]]
-    return _Lines(weighted, debt, maintenance, equity, value)
-
-
-@compiled
-def _at(a: int, book: Packed, values: Floats, recovery: Floats, closed: bool) -> _Lines:
-    """Return the lines of an account; of one that is closed, the value alone."""
-    held, cash = _held(a, book, values, recovery, closed), book.cash[a]
-    entry = book.entry[a] if book.mark[a] & ENTRY else 0.0
-    return _Lines(
-        held.weighted - entry + max(cash, 0.0),
-        held.debt + max(-cash, 0.0),
-        held.maintenance,
-        held.equity + (cash - entry),
-        held.value + (cash - entry),
-    )
-
-
-@compiled
-def _owes(value: float, less: float, deficits: Floats) -> None:
-    """Write jump and bend of the deficit (2, edges) of an account that has sold all."""
-    if value < 0.0:
-        deficits[0, 0] -= value
-        deficits[1, 0] += less
-    elif value < less:
-        edge = int(np.floor(value / less * GRID)) + 1
-        if edge < GRID:
-            deficits[0, edge] += max(0.0, edge / GRID * less - value)
-            deficits[1, edge] += less
-
-
-@compiled
-def _sell(a: int, book: Packed, units: Floats, edge: int, jump: float, bend: float) -> None:
-    """Write jump and bend of the share that an account sells, as units (2, assets, edges) of what it holds."""
-    for p in range(book.start[a], book.start[a + 1]):
-        units[0, book.column[p], edge] += book.quantity[p] * jump
-        units[1, book.column[p], edge] += book.quantity[p] * bend
+    if margin >= 0.0 and less > 0.0:
+        return margin / less
+    return np.inf
 
 
 @compiled
@@ -228,46 +174,143 @@ def _along(
     deficits: NDArray[np.float64],
 ) -> None:
     """Write jumps and bends of units and deficits of each group: accounts that are in breach at the end of the path."""
+    start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
+    mark, entry, owed_start, owed_by, owed = book.mark, book.entry, book.owed_start, book.owed_by, book.owed
+    rules, rule_of, platform, stops = book.rules, book.rule, book.platform, book.stop_loss
     for g in range(group, end):
         for a in range(bounds[g], bounds[g + 1]):
             before = liquidated[a]
             if before == 0.0:
                 left_over = spare[a]
-                for p in range(book.start[a], book.start[a + 1]):
-                    left_over += book.quantity[p] * surplus[book.column[p]]
+                for p in range(start[a], start[a + 1]):
+                    left_over += quantity[p] * surplus[column[p]]
                 if left_over >= 0.0:
                     continue
-            closed, terms = before >= 1.0, book.rules[book.rule[a]]
-            at, less = _at(a, book, values, recovery, closed), _held(a, book, falls, cut, closed)
-            short = deficits[g, :, book.platform[book.rule[a]]]
-            if closed:
-                _owes(at.value, less.value, short)
+            weighted = debt = maintenance = equity = value = 0.0
+            weighted_less = debt_less = maintenance_less = equity_less = value_less = 0.0
+            for p in range(start[a], start[a + 1]):
+                n, k = quantity[p], column[p]
+                value += n * values[k, 4]
+                value_less += n * falls[k, 4]
+                if before < 1.0:
+                    weighted += n * values[k, 0]
+                    debt += n * values[k, 1]
+                    maintenance += n * values[k, 2]
+                    equity += n * values[k, 3]
+                    weighted_less += n * falls[k, 0]
+                    debt_less += n * falls[k, 1]
+                    maintenance_less += n * falls[k, 2]
+                    equity_less += n * falls[k, 3]
+            paid = cash[a]
+            if mark[a] & ENTRY:
+                weighted -= entry[a]
+                paid -= entry[a]
+            if mark[a] & OWED:
+                for c in range(owed_start[a], owed_start[a + 1]):
+                    paid += owed[c] * recovery[owed_by[c]]
+                    equity_less += owed[c] * cut[owed_by[c]]
+                    value_less += owed[c] * cut[owed_by[c]]
+            weighted += max(cash[a], 0.0)
+            debt += max(-cash[a], 0.0)
+            equity += paid
+            value += paid
+            rule = rule_of[a]
+            node = platform[rule]
+            if before >= 1.0:
+                if value < 0.0:
+                    deficits[g, 0, node, 0] -= value
+                    deficits[g, 1, node, 0] += value_less
+                elif value < value_less:
+                    edge = int(np.floor(value / value_less * GRID)) + 1
+                    if edge < GRID:
+                        deficits[g, 0, node, edge] += max(0.0, edge / GRID * value_less - value)
+                        deficits[g, 1, node, edge] += value_less
                 continue
-            floor = book.stop_loss[a] * opening[a] if book.mark[a] & STOP else -np.inf
-            share, slope = _piece(terms, floor, at, less, 0.0, before)
+            strict, policy, close = rules[rule, STRICT], rules[rule, POLICY], rules[rule, CLOSE]
+            level, call_level, full_level = rules[rule, LEVEL], rules[rule, CALL_LEVEL], rules[rule, FULL_LEVEL]
+            call_target, target, factor = rules[rule, CALL_TARGET], rules[rule, TARGET], rules[rule, FACTOR]
+            floor = stops[a] * opening[a] if mark[a] & STOP else -np.inf
+            event = _meets(
+                _surplus(strict, weighted, debt, maintenance, level),
+                _surplus(strict, weighted_less, debt_less, maintenance_less, level),
+            )
+            if policy == DELEVER:
+                margin = _surplus(strict, weighted, debt, maintenance, call_level)
+                less = _surplus(strict, weighted_less, debt_less, maintenance_less, call_level)
+                event = min(event, _meets(margin, less))
+            if close == CLOSE_FACTOR:
+                margin = _surplus(strict, weighted, debt, maintenance, full_level)
+                less = _surplus(strict, weighted_less, debt_less, maintenance_less, full_level)
+                event = min(event, _meets(margin, less))
+            if mark[a] & STOP:
+                event = min(event, _meets(equity - floor, equity_less))
+            share, slope = _piece(
+                strict,
+                policy,
+                call_level,
+                call_target,
+                level,
+                target,
+                close,
+                factor,
+                full_level,
+                floor,
+                weighted,
+                debt,
+                maintenance,
+                equity,
+                value,
+                weighted_less,
+                debt_less,
+                maintenance_less,
+                value_less,
+                0.0,
+                before,
+            )
             felt = not (immune.size and immune[a])
             if felt and (share > before or slope > 0.0):
-                _sell(a, book, units[g], 0, share - before, slope)
-            owing = owing_slope = 0.0
-            if share >= 1.0 and at.value < 0.0:
-                owing, owing_slope = -at.value, less.value
-                short[0, 0] += owing
-                short[1, 0] += owing_slope
-            event = _event(terms, floor, at, less)
-            edge = int(np.floor(event * GRID)) + 1 if event < 1.0 else GRID
+                for p in range(start[a], start[a + 1]):
+                    units[g, 0, column[p], 0] += quantity[p] * (share - before)
+                    units[g, 1, column[p], 0] += quantity[p] * slope
+            short = short_slope = 0.0
+            if share >= 1.0 and value < 0.0:
+                short, short_slope = -value, value_less
+                deficits[g, 0, node, 0] += short
+                deficits[g, 1, node, 0] += short_slope
+            if event >= 1.0:
+                continue
+            edge = int(np.floor(event * GRID)) + 1
             if edge >= GRID:
                 continue
             left = edge / GRID
-            there = _Lines(
-                at.weighted - left * less.weighted,
-                at.debt - left * less.debt,
-                at.maintenance - left * less.maintenance,
-                at.equity - left * less.equity,
-                at.value - left * less.value,
+            later, later_slope = _piece(
+                strict,
+                policy,
+                call_level,
+                call_target,
+                level,
+                target,
+                close,
+                factor,
+                full_level,
+                floor,
+                weighted - left * weighted_less,
+                debt - left * debt_less,
+                maintenance - left * maintenance_less,
+                equity - left * equity_less,
+                value - left * value_less,
+                weighted_less,
+                debt_less,
+                maintenance_less,
+                value_less,
+                left,
+                before,
             )
-            later, later_slope = _piece(terms, floor, there, less, left, before)
             if felt:
-                _sell(a, book, units[g], edge, later - (share + slope * left), later_slope - slope)
-            if later >= 1.0 and there.value < 0.0:
-                short[0, edge] += -there.value - (owing + owing_slope * left)
-                short[1, edge] += less.value - owing_slope
+                for p in range(start[a], start[a + 1]):
+                    units[g, 0, column[p], edge] += quantity[p] * (later - (share + slope * left))
+                    units[g, 1, column[p], edge] += quantity[p] * (later_slope - slope)
+            there = value - left * value_less
+            if later >= 1.0 and there < 0.0:
+                deficits[g, 0, node, edge] += -there - (short + short_slope * left)
+                deficits[g, 1, node, edge] += value_less - short_slope
