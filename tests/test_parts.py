@@ -12,10 +12,11 @@ import contagion as ct
 from contagion.io.partitioned import part_name, read_part, write_part
 from contagion.kernels import chunks, threads
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.reaction import Funds
 from contagion.parts.book import State
 from contagion.parts.chest import Chest
 from contagion.parts.local import Streaming
-from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
 from contagion.parts.packing import PackedPart, pack_part
 from contagion.parts.part import Part
 from contagion.parts.solve import solve_parts

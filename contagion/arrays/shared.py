@@ -56,7 +56,11 @@ def lower_shared(
 
 
 def levels_of_columns(system: System, columns: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Return margin rule (1 if levels multiply maintenance) and liquidation level (k,) of each column's platform."""
+    """Return the margin rule (k,; 1 if levels multiply maintenance) and the levels of each column's platform.
+
+    These are the liquidation and the call level (2, k).
+    """
     nodes = in_order(system.nodes, "node")[0].iloc[columns["platform"].to_numpy()]
     strict = np.where(nodes["margin_rule"] == "maintenance", 1.0, 0.0)
-    return strict, floats(nodes["liquidation_level"])
+    level = nodes["liquidation_level"]
+    return strict, np.array([floats(level), floats(nodes["call_level"].fillna(level))])

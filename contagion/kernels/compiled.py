@@ -7,15 +7,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.kernels import fused, fused_lines, fused_screen
+from contagion.kernels import fused, fused_funds, fused_lines, fused_screen
 from contagion.kernels.accounts import net_units, unit_values
+from contagion.kernels.chosen import Chosen, by_themselves, everybody, listed
 from contagion.kernels.chunks import bounds, in_order, sums_of_some
 from contagion.kernels.credit import borne
 from contagion.kernels.fused_lines import DONE
 from contagion.kernels.inputs import Floats, Inputs, Ints
 from contagion.kernels.markets import prices
-from contagion.kernels.packed import IMMUNE, OWNED, WATCHED, Packed, pack, spare, unit_surplus
-from contagion.kernels.reaction import Firsts, Immune, Ratchet, Reaction, State
+from contagion.kernels.packed import (
+    CALLS,
+    IMMUNE,
+    LINKED,
+    OWNED,
+    WATCHED,
+    Packed,
+    frozen,
+    pack,
+    some,
+    spare,
+    unit_surplus,
+)
+from contagion.kernels.reaction import Firsts, Funds, Immune, Ratchet, Reaction, State
 from contagion.kernels.screen import Screen, build, moves
 from contagion.kernels.threads import over_chunks
 
@@ -25,6 +38,14 @@ _MOST = 0.6
 _STALE = 0.02
 """Share of a list that has to be done before it is drawn up anew."""
 
+_LASTING = 2
+"""Rounds after which a list that has not changed gets a book of its own, which stands closer together in memory."""
+
+_STALE_ALONE = 0.5
+"""Share of a list with a book of its own that has to be done before it is drawn up anew."""
+
+_AHEAD = 1.2
+"""Times as far as prices have moved that accounts are listed, so that not every round has to list a few more."""
 
 _ROUNDING = 1e-13
 
@@ -33,9 +54,10 @@ class Prepared(NamedTuple):
     """What depends on the tables alone and serves any number of scenarios."""
 
     book: Packed
+    asking: Packed  # linked accounts alone
     opening: Floats  # (a,) equity before anything has happened, USD
     spare: Floats  # (a,) see `contagion.kernels.packed.spare`
-    doubled: Floats  # (k,) twice the size of each term column's part in the surplus at the opening
+    doubled: Floats  # (2, k) twice the size of each term column's part in either surplus at the opening
     bounds: Ints  # (c + 1,) of chunks
     screen: Screen | None
     ends_only: bool  # nobody reads deficits and calls of single rounds
@@ -54,17 +76,19 @@ def prepare(inputs: Inputs, screened: bool = True, ends_only: bool = False) -> P
     over_chunks(fused_lines.all_lines, cuts.size - 1, size, book, values, recovery, cuts, lines)
     over_chunks(fused_screen.weights, cuts.size - 1, size, book, surplus, cuts, weight)
     index = build(inputs, book, lines, cuts) if screened else None
-    return Prepared(book, lines[:, 3].copy(), spare(book, weight), 2.0 * np.abs(surplus), cuts, index, ends_only)
+    opening, doubled = lines[:, 3].copy(), 2.0 * np.abs(surplus)
+    return Prepared(book, some(book, book.linked), opening, spare(book, weight), doubled, cuts, index, ends_only)
 
 
 class _Active:
     """Which accounts a round has to look at: an ascending list, or all of them."""
 
     def __init__(self, ready: Prepared, book: Packed, liquidated: Floats, stage: NDArray[np.uint8]) -> None:
-        self._ready, self._book, self._stage, self._screen = ready, book, stage, ready.screen
-        self._done, self.linked = 0, book.linked
-        self._everybody = fused.Chosen(np.zeros(0, dtype=np.int64), ready.bounds, False, True)
-        self.chosen, self.count = self._everybody, liquidated.size
+        self._ready, self._whole, self._stage, self._screen = ready, book, stage, ready.screen
+        self._done, self._age = 0, 0
+        self._everybody = everybody(ready.book, ready.bounds)
+        self.chosen, self.count, self.book = self._everybody, liquidated.size, book
+        self.linked = np.arange(book.linked.size)  # places of linked accounts that can have changed, among these
         if self._screen is not None:
             self._active = liquidated > 0.0
             self._reached = self._screen.start[:-1].copy()
@@ -73,13 +97,21 @@ class _Active:
 
     def look(self, inputs: Inputs, price: Floats, surplus: Floats, done: int) -> None:
         """Find who can have changed at these prices; of ``done`` accounts nothing is left to know."""
+        self._age += 1
+        stale = _STALE_ALONE if self.chosen.alone else _STALE
         if self._screen is not None and (
-            self._reach(self._screen, inputs, price) or done - self._done > _STALE * max(1, self.count)
+            self._reach(self._screen, inputs, price) or done - self._done > stale * max(1, self.count)
         ):
             self._list(done)
         if self.chosen.filtered and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard
-            self._screen, self.chosen, self.count = None, self._everybody._replace(filtered=False), self._stage.size
-            self.linked = self._book.linked
+            self._screen = None
+            unfiltered = everybody(self._whole, self._ready.bounds, filtered=False)
+            self._look_at(unfiltered, self._stage.size, np.arange(self._whole.linked.size))
+        if self.chosen.listed and not self.chosen.alone and self._age > _LASTING:
+            self.book, self.chosen = by_themselves(self._whole, self.chosen)
+
+    def _look_at(self, chosen: Chosen, count: int, linked: Ints) -> None:
+        self.chosen, self.count, self.linked, self.book, self._age = chosen, count, linked, self._whole, 0
 
     def _reach(self, screen: Screen, inputs: Inputs, price: Floats) -> bool:
         """Note whom prices have reached; return whether there is anybody new.
@@ -91,7 +123,7 @@ class _Active:
         if 2.0 * np.abs(relative - self._relative).max(initial=0.0) < self._next - _ROUNDING:
             return False
         move = moves(screen, inputs, price)
-        fresh = fused_screen.advance(move, screen.start, screen.safety, screen.account, self._reached, active)
+        fresh = fused_screen.advance(_AHEAD * move, screen.start, screen.safety, screen.account, self._reached, active)
         left = self._reached < screen.start[1:]
         self._next = (screen.safety[self._reached[left]] - move[left]).min(initial=np.inf)
         self._relative = relative
@@ -100,19 +132,19 @@ class _Active:
     def _ask(self) -> bool:
         """Note who may be asked for funds, for they have to answer, and may ask in turn; return whether any is new."""
         active, new = self._active, False
-        while not active[asked := self._book.source[active[self._book.funded]]].all():
+        linked, funded, source = self._whole.linked, self._whole.funded, self._whole.source
+        while not active[asked := linked[source[active[linked[funded]]]]].all():
             active[asked], new = True, True
         return new
 
     def _list(self, done: int) -> None:
         """List the accounts that have been reached and are not done, unless they are most of all."""
         rows = np.flatnonzero(self._active & (self._stage < DONE))
-        self._done, self.linked = done, self._book.linked[self._active[self._book.linked]]
+        self._done, linked = done, np.flatnonzero(self._active[self._whole.linked])
         if rows.size > _MOST * self._active.size:
-            self.chosen, self.count = self._everybody, self._active.size
+            self._look_at(self._everybody, self._active.size, linked)
         else:
-            bounds = np.searchsorted(rows, self._ready.bounds)
-            self.chosen, self.count = fused.Chosen(rows, bounds, True, True), rows.size
+            self._look_at(listed(self._whole, self._ready.bounds, rows), rows.size, linked)
 
 
 class CompiledPass:
@@ -121,9 +153,9 @@ class CompiledPass:
     def __init__(self, inputs: Inputs, state: State, immune: Immune | None, ready: Prepared, ratchet: Ratchet) -> None:
         book, size = ready.book, ready.opening.size
         if immune is not None:
-            book = book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark))
+            book = frozen(book._replace(mark=np.where(immune.accounts, book.mark | IMMUNE, book.mark)))
         self._inputs, self._book, self._falling = inputs, book, ratchet is np.minimum
-        self._bounds = ready.bounds
+        self._bounds, self._ready = ready.bounds, ready
         self.firsts = Firsts.of(size)
         self.opening = ready.opening[inputs.quotes.account]
         liquidated = state.liquidated.copy()
@@ -152,24 +184,13 @@ class CompiledPass:
         values, recovery = unit_values(inputs.positions, price, state.average), 1.0 - state.haircut
         surplus, active = unit_surplus(book, values), self._active
         active.look(inputs, price, surplus, int(sums.done.sum()))
-        over_chunks(
-            fused_lines.ask_for_funds,
-            active.linked.size,
-            active.linked.size,
-            book,
-            ledger,
-            values,
-            recovery,
-            active.linked,
-        )
-        funds = bool(active.linked.size) and fused_lines.raise_funds(
-            book.funded, book.source, *fused_lines.accounts_of_funds(ledger)
-        )
+        funds = funds_of(self._ready, active.linked, values, recovery)
+        watched = fused_funds.watch(ledger, book.linked, funds)
         over_chunks(
             fused.account_pass,
             active.chosen.bounds.size - 1,
             active.count,
-            book,
+            active.book,
             ledger,
             sums,
             self._reading,
@@ -177,10 +198,11 @@ class CompiledPass:
             surplus,
             recovery,
             number,
-            funds,
+            fused_funds.table_of(funds),
             active.chosen,
             self._falling,
         )
+        fused_funds.unwatch(ledger, *watched)
         units = net_units(inputs.positions, in_order(sums.closed))
         deficits = in_order(sums.deficits)
         owner, lost = inputs.accounts.owner[book.owned], ledger.lost[book.owned]
@@ -199,6 +221,14 @@ class CompiledPass:
         )
 
 
+def funds_of(ready: Prepared, places: Ints, values: Floats, recovery: Floats) -> Funds | None:
+    """Return what linked accounts at some places among them ask for and are given; None if nobody asks."""
+    if not places.size:
+        return None
+    asked, worth = fused_funds.asked_and_worth(ready.asking, places, values, recovery)
+    return fused_funds.raised(asked, worth, ready.book.funded, ready.book.source)
+
+
 def _reading(inputs: Inputs, ends_only: bool) -> fused.Reading:
     """Return what is read of accounts that have sold all.
 
@@ -206,4 +236,4 @@ def _reading(inputs: Inputs, ends_only: bool) -> fused.Reading:
     """
     if ends_only:
         return fused.Reading(OWNED, inputs.nodes.liabilities > 0.0)
-    return fused.Reading(WATCHED, np.ones(inputs.nodes.buffer.size, dtype=np.bool_))
+    return fused.Reading(WATCHED | CALLS | LINKED, np.ones(inputs.nodes.buffer.size, dtype=np.bool_))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.jit import compiled
-from contagion.kernels.packed import ENTRY, OWED, OWNED, Packed
+from contagion.kernels.packed import OWED, OWNED, Packed
 
 
 @compiled
@@ -29,24 +31,22 @@ def account_sums(
 
     See `contagion.kernels.credit.losses` and `contagion.frames.totals`; losses by account go where there is room.
     """
-    start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
-    mark, entry, owed_start, owed_by, owed = book.mark, book.entry, book.owed_start, book.owed_by, book.owed
-    rule, platform = book.rule, book.platform
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    owed_start, owed_ends, owed_by, owed = book.owed_start, book.owed_start[1:], book.owed_by, book.owed
+    mark, cash, entry, rule, platform = book.mark, book.cash, book.entry, book.rule, book.platform
     for c in range(chunk, end):
         account_loss = gains = hidden = bad = funded = 0.0
-        for a in range(bounds[c], bounds[c + 1]):
+        for a in range(np.uint64(bounds[c]), np.uint64(bounds[c + 1])):
             equity = value = at_opening = 0.0
-            for p in range(start[a], start[a + 1]):
+            for p in range(start[a], ends[a]):
                 units, k = quantity[p], column[p]
                 equity += units * values[k, 3]
                 value += units * values[k, 4]
                 at_opening += units * worth[k]
-            paid = cash[a]
-            if mark[a] & ENTRY:
-                paid -= entry[a]
+            paid = cash[a] - entry[a]
             if mark[a] & OWED:
                 claims = 0.0
-                for d in range(owed_start[a], owed_start[a + 1]):
+                for d in range(owed_start[a], owed_ends[a]):
                     claims += owed[d] * recovery[owed_by[d]]
                 paid += claims
             equity += paid

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY
+from contagion.kernels.chosen import Chosen
 from contagion.kernels.fused_lines import DONE, OPEN, OWES, SELLING, SOLD_OUT, Ledger, restore
 from contagion.kernels.fused_lines import surplus as surplus_at
 from contagion.kernels.inputs import CLOSE_FACTOR, DELEVER, FULL, NO_CALL, Bools, Floats, Ints
@@ -21,8 +22,8 @@ from contagion.kernels.jit import compiled
 from contagion.kernels.packed import (
     CALL_LEVEL,
     CALL_TARGET,
+    CALLS,
     CLOSE,
-    ENTRY,
     FACTOR,
     FULL_LEVEL,
     IMMUNE,
@@ -37,6 +38,10 @@ from contagion.kernels.packed import (
     TARGET,
     Packed,
 )
+from contagion.kernels.reaction import Funds
+
+ASKED, NEED, RECEIVED, GIVEN, DRAWN = range(len(Funds._fields))
+"""Columns of the ledger's funds."""
 
 _PIECE = 4096
 """Accounts that are found before they are evaluated: what stands between the two stays in the cache."""
@@ -53,15 +58,6 @@ class Sums(NamedTuple):
     done: Ints  # (c,) accounts of which nothing is left to know, over all rounds
 
 
-class Chosen(NamedTuple):
-    """Which accounts a pass goes through."""
-
-    rows: NDArray[np.int64]  # ascending; those of chunk c between bounds c and c + 1
-    bounds: Ints  # (c + 1,) places in the list, or accounts if there is none
-    listed: bool
-    filtered: bool  # whether one product a position tells who may act; else all do
-
-
 class Reading(NamedTuple):
     """What somebody reads of accounts that have sold all."""
 
@@ -70,28 +66,104 @@ class Reading(NamedTuple):
 
 
 @compiled
-def _breaching(
-    book: Packed, spare: Floats, surplus: Floats, chosen: Chosen, first: int, last: int, found: NDArray[np.int64]
-) -> int:
-    """Write which accounts may be in breach or have to be looked at, and return how many.
+def _short(
+    book: Packed,
+    spare: Floats,
+    unit: Floats,
+    chosen: Chosen,
+    first: int,
+    last: int,
+    found: NDArray[np.uint32],
+    count: np.uint64,
+) -> np.uint64:
+    """Add the places of accounts whose surplus is below zero to those found; ``unit`` (k,) is what a unit adds to it.
 
-    ``first`` and ``last`` bound places in the list, or accounts if there is none. One product a position: surplus at
-    the liquidation level is linear in holdings. Accounts with as many positions stand together, so the branches are
-    the same many times over.
+    The loop that a round spends its time in: one product a position, and nothing else is read.
     """
-    start, column, quantity = book.start, book.column, book.quantity
-    rows, listed, filtered = chosen.rows, chosen.listed, chosen.filtered
-    count = 0
-    for i in range(first, last):
-        a = rows[i] if listed else i
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    rows, alone = chosen.rows, chosen.alone
+    if not chosen.listed:
+        for i in range(np.uint64(first), np.uint64(last)):
+            left = spare[i]
+            for p in range(start[i], ends[i]):
+                left += quantity[p] * unit[column[p]]
+            found[count] = i
+            count += np.uint64(not left >= 0.0)
+        return count
+    for i in range(np.uint64(first), np.uint64(last)):
+        a = np.uint64(rows[i])
+        at = np.uint64(i) if alone else a
         left = spare[a]
-        if filtered:
-            for p in range(start[a], start[a + 1]):
-                left += quantity[p] * surplus[column[p]]
-        elif left < np.inf:
-            left = -1.0
-        found[count] = a
-        count += not left >= 0.0
+        for p in range(start[at], ends[at]):
+            left += quantity[p] * unit[column[p]]
+        found[count] = at
+        count += np.uint64(not left >= 0.0)
+    return count
+
+
+@compiled
+def _short_or_stopped(
+    book: Packed,
+    spare: Floats,
+    opening: Floats,
+    unit: Floats,
+    values: Floats,
+    chosen: Chosen,
+    first: int,
+    last: int,
+    found: NDArray[np.uint32],
+    count: np.uint64,
+) -> np.uint64:
+    """Add the places of accounts whose surplus is below zero, or whose equity is below their stop-loss."""
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    cash, entry, stop_loss = book.cash, book.entry, book.stop_loss
+    rows, listed, alone = chosen.rows, chosen.listed, chosen.alone
+    for i in range(np.uint64(first), np.uint64(last)):
+        a = np.uint64(rows[i]) if listed else np.uint64(i)
+        at = a if listed and not alone else np.uint64(i)
+        left, equity = spare[a], 0.0
+        for p in range(start[at], ends[at]):
+            left += quantity[p] * unit[column[p]]
+            equity += quantity[p] * values[column[p], 3]
+        stopped = equity + (cash[at] - entry[at]) < stop_loss[at] * opening[a] and left < np.inf
+        found[count] = at
+        count += np.uint64(stopped or not left >= 0.0)
+    return count
+
+
+@compiled
+def _breaching(
+    book: Packed,
+    ledger: Ledger,
+    values: Floats,
+    surplus: Floats,
+    chosen: Chosen,
+    first: int,
+    last: int,
+    found: NDArray[np.uint32],
+) -> np.uint64:
+    """Write the places in the book of accounts that may act or have to be looked at, and return how many there are.
+
+    ``first`` and ``last`` bound places in the list, or accounts if there is none. Surplus at the liquidation level, or
+    at the call level of those who answer calls, is linear in holdings, and so is equity. Accounts with the same tests
+    and as many positions stand together, so that branches are the same many times over.
+    """
+    runs, spare = chosen.runs, ledger.spare
+    count = np.uint64(0)
+    if not chosen.filtered:
+        for i in range(np.uint64(first), np.uint64(last)):
+            found[count] = i
+            count += np.uint64(spare[i] < np.inf)
+        return count
+    run = np.searchsorted(runs, first, side="right") - 1
+    while first < last:
+        end, tests = min(last, runs[run + 1]), chosen.tests[run]
+        unit = surplus[1 if tests & CALLS else 0]
+        if tests & STOP:
+            count = _short_or_stopped(book, spare, ledger.opening, unit, values, chosen, first, end, found, count)
+        else:
+            count = _short(book, spare, unit, chosen, first, end, found, count)
+        first, run = end, run + 1
     return count
 
 
@@ -99,7 +171,8 @@ def _breaching(
 def _evaluate(
     book: Packed,
     ledger: Ledger,
-    rows: NDArray[np.int64],
+    places: NDArray[np.uint32],
+    chosen: Chosen,
     sums: Sums,
     held: Floats,
     fresh: Floats,
@@ -108,7 +181,7 @@ def _evaluate(
     values: Floats,
     recovery: Floats,
     number: int,
-    funds: bool,
+    funds: Floats,
     falling: bool,
 ) -> tuple[float, int, int]:
     """Take the lines of some accounts of one chunk, and let them act: calls, stop-losses, liquidations, deficits.
@@ -117,35 +190,34 @@ def _evaluate(
     liquidated share, and how many accounts are called and have sold. See `contagion.kernels.accounts` and
     `contagion.kernels.credit.losses`.
     """
-    start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
-    mark, stop_loss, entry = book.mark, book.stop_loss, book.entry
-    owed_start, owed_by, owed = book.owed_start, book.owed_by, book.owed
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    mark, cash, stop_loss, entry = book.mark, book.cash, book.stop_loss, book.entry
+    owed_start, owed_ends, owed_by, owed = book.owed_start, book.owed_start[1:], book.owed_by, book.owed
     rules, rule_of, platform = book.rules, book.rule, book.platform
     spare, liquidated, opening = ledger.spare, ledger.liquidated, ledger.opening
     first_called, first_sold, first_cause = ledger.called, ledger.sold, ledger.cause
     quoting, lost = ledger.equity, ledger.lost
-    all_asked, all_need, all_drawn = ledger.asked, ledger.need, ledger.drawn
-    all_received, all_given, stage = ledger.received, ledger.given, ledger.stage
+    stage, linked, funded, link = ledger.stage, book.linked, funds.shape[0] > 0, 0
     deficits, done = sums.deficits[chunk], sums.done
     kept, read = reading.kept, reading.deficits
+    listed, alone = chosen.rows, chosen.alone
     moved, called_count, sold_count = 0.0, 0, 0
-    for i in range(rows.size):
-        a = rows[i]
-        marks, rule, at = mark[a], rule_of[a], stage[a]
-        first, end = start[a], start[a + 1]
+    for i in range(places.size):
+        at = places[i]
+        a = listed[at] if alone else at
+        marks, rule, phase = mark[at], rule_of[at], stage[a]
+        first, end = start[at], ends[at]
         weighted = debt = maintenance = equity = value = 0.0
-        paid = cash[a]
-        if marks & ENTRY:
-            paid -= entry[a]
+        paid = cash[at] - entry[at]
         if marks & OWED:
             claims = 0.0
-            for c in range(owed_start[a], owed_start[a + 1]):
+            for c in range(owed_start[at], owed_ends[at]):
                 claims += owed[c] * recovery[owed_by[c]]
             paid += claims
-        if at >= OWES:
+        if phase >= OWES:
             for p in range(first, end):
                 value += quantity[p] * values[column[p], 4]
-            sold_count += at == OWES
+            sold_count += phase == OWES
             deficits[platform[rule]] += max(0.0, -(value + paid))
             continue
         for p in range(first, end):
@@ -155,9 +227,7 @@ def _evaluate(
             maintenance += units * values[k, 2]
             equity += units * values[k, 3]
             value += units * values[k, 4]
-        if marks & ENTRY:
-            weighted -= entry[a]
-        weighted, debt = weighted + max(cash[a], 0.0), debt + max(-cash[a], 0.0)
+        weighted, debt = (weighted - entry[at]) + max(cash[at], 0.0), debt + max(-cash[at], 0.0)
         equity, value = equity + paid, value + paid
         before = liquidated[a]
         strict, policy = rules[rule, STRICT], rules[rule, POLICY]
@@ -169,16 +239,13 @@ def _evaluate(
                 if first_called[a] == 0:
                     first_called[a] = number
         received = given = asked = need = drawn = 0.0
-        if funds and marks & LINKED:
-            received, given, asked, need, drawn = (
-                all_received[a],
-                all_given[a],
-                all_asked[a],
-                all_need[a],
-                all_drawn[a],
-            )
+        if funded and marks & LINKED:
+            while linked[link] < a:  # both ascend
+                link += 1
+            asked, need, drawn = funds[link, ASKED], funds[link, NEED], funds[link, DRAWN]
+            received, given = funds[link, RECEIVED], funds[link, GIVEN]
         now, cause = before, 0
-        if before < 1.0 or falling or at == OPEN:
+        if before < 1.0 or falling or phase == OPEN:
             share = 0.0
             if called and policy == DELEVER:
                 target = surplus_at(strict, weighted, debt, maintenance, rules[rule, CALL_TARGET])
@@ -186,7 +253,7 @@ def _evaluate(
                 cause = VOLUNTARY if share > 0.0 else 0
             if drawn > share:
                 share, cause = drawn, FUNDING
-            if marks & STOP and equity < stop_loss[a] * opening[a] and share < 1.0:
+            if marks & STOP and equity < stop_loss[at] * opening[a] and share < 1.0:
                 share, cause = 1.0, STOP_LOSS
             margin = surplus_at(strict, weighted, debt, maintenance, rules[rule, LEVEL])
             if received != 0.0:
@@ -215,7 +282,7 @@ def _evaluate(
                 liquidated[a] = now
         if now > 0.0:
             sold_count += 1
-            if at == OPEN:
+            if phase == OPEN:
                 first_sold[a] = number
                 first_cause[a] = cause
                 stage[a] = SELLING
@@ -223,7 +290,7 @@ def _evaluate(
             if now >= 1.0:
                 deficits[platform[rule]] += max(0.0, -(value + received))
             if now >= 1.0 and not falling:
-                if at <= SELLING:
+                if phase <= SELLING:
                     if not marks & IMMUNE:
                         for p in range(first, end):
                             fresh[column[p]] += quantity[p]
@@ -257,26 +324,39 @@ def account_pass(
     surplus: Floats,
     recovery: Floats,
     number: int,
-    funds: bool,
+    funds: Floats,
     chosen: Chosen,
     falling: bool,
 ) -> None:
     """Find the accounts of each chunk that may act, and let them, a few thousand at a time."""
     bounds = chosen.bounds
-    found = np.empty(_PIECE, dtype=np.int64)
+    found = np.empty(_PIECE, dtype=np.uint32)
     held, fresh = np.empty(sums.closed.shape[1]), np.empty(sums.closed.shape[1])
     for c in range(chunk, end):
         held[:] = 0.0
         fresh[:] = 0.0
         sums.deficits[c, :] = 0.0
-        moved, evaluated, called_count, sold_count = 0.0, 0, 0, 0
+        moved, evaluated, called_count, sold_count = 0.0, np.int64(0), 0, 0
         for first in range(bounds[c], bounds[c + 1], _PIECE):
             last = min(first + _PIECE, bounds[c + 1])
-            count = _breaching(book, ledger.spare, surplus, chosen, first, last, found)
+            count = _breaching(book, ledger, values, surplus, chosen, first, last, found)
             most, called, sold = _evaluate(
-                book, ledger, found[:count], sums, held, fresh, c, reading, values, recovery, number, funds, falling
+                book,
+                ledger,
+                found[:count],
+                chosen,
+                sums,
+                held,
+                fresh,
+                c,
+                reading,
+                values,
+                recovery,
+                number,
+                funds,
+                falling,
             )
-            moved, evaluated = max(moved, most), evaluated + count
+            moved, evaluated = max(moved, most), evaluated + np.int64(count)
             called_count, sold_count = called_count + called, sold_count + sold
         for k in range(held.size):
             sums.settled[c, k] += fresh[k]

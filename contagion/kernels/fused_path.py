@@ -16,8 +16,8 @@ from contagion.kernels.jit import compiled
 from contagion.kernels.packed import (
     CALL_LEVEL,
     CALL_TARGET,
+    CALLS,
     CLOSE,
-    ENTRY,
     FACTOR,
     FULL_LEVEL,
     LEVEL,
@@ -174,21 +174,23 @@ def _along(
     deficits: NDArray[np.float64],
 ) -> None:
     """Write jumps and bends of units and deficits of each group: accounts that are in breach at the end of the path."""
-    start, column, quantity, cash = book.start, book.column, book.quantity, book.cash
-    mark, entry, owed_start, owed_by, owed = book.mark, book.entry, book.owed_start, book.owed_by, book.owed
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    owed_start, owed_ends, owed_by, owed = book.owed_start, book.owed_start[1:], book.owed_by, book.owed
+    mark, cash, entry = book.mark, book.cash, book.entry
     rules, rule_of, platform, stops = book.rules, book.rule, book.platform, book.stop_loss
     for g in range(group, end):
-        for a in range(bounds[g], bounds[g + 1]):
+        for a in range(np.uint64(bounds[g]), np.uint64(bounds[g + 1])):
             before = liquidated[a]
-            if before == 0.0:
+            if before == 0.0 and not mark[a] & STOP:
+                level = np.uint64(mark[a] & CALLS != 0)
                 left_over = spare[a]
-                for p in range(start[a], start[a + 1]):
-                    left_over += quantity[p] * surplus[column[p]]
+                for p in range(start[a], ends[a]):
+                    left_over += quantity[p] * surplus[level, column[p]]
                 if left_over >= 0.0:
                     continue
             weighted = debt = maintenance = equity = value = 0.0
             weighted_less = debt_less = maintenance_less = equity_less = value_less = 0.0
-            for p in range(start[a], start[a + 1]):
+            for p in range(start[a], ends[a]):
                 n, k = quantity[p], column[p]
                 value += n * values[k, 4]
                 value_less += n * falls[k, 4]
@@ -201,12 +203,10 @@ def _along(
                     debt_less += n * falls[k, 1]
                     maintenance_less += n * falls[k, 2]
                     equity_less += n * falls[k, 3]
-            paid = cash[a]
-            if mark[a] & ENTRY:
-                weighted -= entry[a]
-                paid -= entry[a]
+            paid = cash[a] - entry[a]
+            weighted -= entry[a]
             if mark[a] & OWED:
-                for c in range(owed_start[a], owed_start[a + 1]):
+                for c in range(owed_start[a], owed_ends[a]):
                     paid += owed[c] * recovery[owed_by[c]]
                     equity_less += owed[c] * cut[owed_by[c]]
                     value_less += owed[c] * cut[owed_by[c]]
@@ -269,7 +269,7 @@ def _along(
             )
             felt = not (immune.size and immune[a])
             if felt and (share > before or slope > 0.0):
-                for p in range(start[a], start[a + 1]):
+                for p in range(start[a], ends[a]):
                     units[g, 0, column[p], 0] += quantity[p] * (share - before)
                     units[g, 1, column[p], 0] += quantity[p] * slope
             short = short_slope = 0.0
@@ -307,7 +307,7 @@ def _along(
                 before,
             )
             if felt:
-                for p in range(start[a], start[a + 1]):
+                for p in range(start[a], ends[a]):
                     units[g, 0, column[p], edge] += quantity[p] * (later - (share + slope * left))
                     units[g, 1, column[p], edge] += quantity[p] * (later_slope - slope)
             there = value - left * value_less

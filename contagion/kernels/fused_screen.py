@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from contagion.kernels.fused_lines import surplus as surplus_at
 from contagion.kernels.inputs import NO_CALL, Floats, Ints
 from contagion.kernels.jit import compiled
-from contagion.kernels.packed import CALL_LEVEL, LEVEL, POLICY, STOP, STRICT, Packed
+from contagion.kernels.packed import CALL_LEVEL, CALLS, LEVEL, POLICY, STOP, STRICT, Packed
 
 _GUARD = 1e-11
 
@@ -16,11 +16,11 @@ _GUARD = 1e-11
 @compiled
 def weights(chunk: int, end: int, book: Packed, surplus: Floats, bounds: Ints, out: Floats) -> None:
     """Write what the surplus of every account adds up, all terms taken as positive."""
-    start, column, quantity = book.start, book.column, book.quantity
-    for a in range(bounds[chunk], bounds[end]):
-        weight = 0.0
-        for p in range(start[a], start[a + 1]):
-            weight += quantity[p] * abs(surplus[column[p]])
+    start, ends, column, quantity, mark = book.start, book.start[1:], book.column, book.quantity, book.mark
+    for a in range(np.uint64(bounds[chunk]), np.uint64(bounds[end])):
+        weight, level = 0.0, np.uint64(mark[a] & CALLS != 0)
+        for p in range(start[a], ends[a]):
+            weight += quantity[p] * abs(surplus[level, column[p]])
         out[a] = weight
 
 
@@ -48,9 +48,9 @@ def safeties(
     signature: NDArray[np.uint64],
 ) -> None:
     """Write how far prices may move before an account can have triggered, and a hash of the pairs that it holds."""
-    start, column, quantity, mark, stop_loss = book.start, book.column, book.quantity, book.mark, book.stop_loss
-    rules, rule_of = book.rules, book.rule
-    for a in range(bounds[chunk], bounds[end]):
+    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
+    rules, rule_of, mark, stop_loss = book.rules, book.rule, book.mark, book.stop_loss
+    for a in range(np.uint64(bounds[chunk]), np.uint64(bounds[end])):
         rule, held, least = rule_of[a], np.uint64(0), np.inf
         strict = rules[rule, STRICT]
         for column_of_level in (LEVEL, CALL_LEVEL):
@@ -59,7 +59,7 @@ def safeties(
             level = rules[rule, column_of_level]
             on_debt, on_maintenance = (1.0, level) if strict == 1.0 else (level, 1.0)
             rising = falling = 0.0
-            for p in range(start[a], start[a + 1]):
+            for p in range(start[a], ends[a]):
                 k = column[p]
                 part = quantity[p] * (values[k, 0] - on_debt * values[k, 1] - on_maintenance * values[k, 2])
                 rising += max(part, 0.0)
@@ -68,13 +68,13 @@ def safeties(
             least = min(least, _ratio(margin, rising, falling))
         if mark[a] & STOP:
             rising = falling = 0.0
-            for p in range(start[a], start[a + 1]):
+            for p in range(start[a], ends[a]):
                 part = quantity[p] * values[column[p], 3]
                 rising += max(part, 0.0)
                 falling += max(-part, 0.0)
             least = min(least, _ratio(lines[a, 3] - stop_loss[a] * lines[a, 3], rising, falling))
             held += keys[-1]
-        for p in range(start[a], start[a + 1]):
+        for p in range(start[a], ends[a]):
             held += keys[pair[column[p]]]
         safety[a], signature[a] = least, held
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from contagion.kernels.inputs import FUND, NO_CALL, Accounts, Bools, Floats, Inputs, Ints
 
-ENTRY, OWED, STOP, QUOTES, OWNED, LINKED, IMMUNE, WATCHED = (1 << bit for bit in range(8))
-"""Marks of accounts for which there is more to read: entry prices, claims, a stop-loss, quotes, a node that owns it,
-funding, immunity. Watched ones have more to do than to be liquidated and are looked at in every full pass."""
+OWED, STOP, QUOTES, OWNED, LINKED, IMMUNE, CALLS, WATCHED = (1 << bit for bit in range(8))
+"""Marks of accounts for which there is more to read: claims, a stop-loss, quotes, a node that owns it,
+funding, immunity, calls that it answers. Watched ones are looked at in every full pass."""
 
 POLICY, CALL_LEVEL, CALL_TARGET, STRICT, LEVEL, TARGET, CLOSE, FACTOR, FULL_LEVEL = range(9)
 """Columns of the table of rules."""
@@ -21,7 +21,11 @@ _GUARD = 1e-11
 
 
 class Packed(NamedTuple):
-    """Accounts (a) and their positions (p): of these bytes a round reads most."""
+    """Accounts (a) and their positions (p): of these bytes a round reads most.
+
+    All that a kernel counts with is unsigned: of a signed place it would ask each time whether it is negative and
+    counts from the end, which takes as long as the arithmetic.
+    """
 
     start: NDArray[Any]  # (a + 1,) first position of each account
     column: NDArray[Any]  # (p,) term column, 16 bits if they do
@@ -32,15 +36,17 @@ class Packed(NamedTuple):
     rules: Floats  # (rules, 9)
     platform: Ints  # (rules,) node that holds the accounts with this rule
     column_rule: Ints  # (k,) rule of some account that holds each term column
-    entry: Floats  # (a,), read where marked, like all below
-    stop_loss: Floats  # (a,)
+    entry: Floats  # (a,) what perps were bought for, USD
+    stop_loss: Floats  # (a,), read where marked, like all below
     owed_start: NDArray[Any]  # (a + 1,)
     owed_by: NDArray[Any]
     owed: Floats
-    funded: Ints  # (f,) called account
-    source: Ints  # (f,) account that gives
-    linked: Ints  # accounts on either side of it, ascending
+    linked: Ints  # (l,) accounts on either side of a funding link, ascending
+    funded: Ints  # (f,) of these, the one that is called
+    source: Ints  # (f,) and the one that gives
     owned: Ints  # accounts that a node owns, ascending
+    runs: Ints  # (r + 1,) first account of each run of accounts that are tested alike, and the end
+    tests: Ints  # (r,) their marks that tell which tests are due: CALLS, STOP
 
 
 def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
@@ -55,7 +61,6 @@ def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
     linked = np.unique(np.concatenate([given.funded[asks], given.source[asks], elsewhere]))
     owned = np.flatnonzero(given.owner >= 0)
     mark = np.zeros(given.cash.size, dtype=np.uint8)
-    mark[given.entry != 0.0] |= ENTRY
     mark[np.diff(given.claims.indptr) > 0] |= OWED
     mark[given.stop_loss == given.stop_loss] |= STOP
     mark[inputs.quotes.account] |= QUOTES
@@ -64,9 +69,12 @@ def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
     account = np.repeat(np.arange(mark.size), np.diff(holdings.indptr))
     column_rule = np.zeros(holdings.shape[1], dtype=np.int64)
     column_rule[holdings.indices] = rule[account]
-    mark[(mark & (STOP | QUOTES | OWNED | LINKED) > 0) | _more_to_do(rules, platform)[rule]] |= WATCHED
-    return Packed(
-        start=holdings.indptr.astype(np.int32, copy=False) if holdings.nnz < 1 << 31 else holdings.indptr,
+    mark[(rules[:, POLICY] != NO_CALL)[rule]] |= CALLS
+    stops_on_claims = mark & (STOP | OWED) == STOP | OWED  # its equity falls with haircuts too
+    mark[stops_on_claims | (mark & (QUOTES | OWNED) > 0) | _several_levels(rules, platform)[rule]] |= WATCHED
+    runs, tests = runs_of_tests(mark)
+    book = Packed(
+        start=_unsigned(holdings.indptr),
         column=_narrow(holdings.indices, holdings.shape[1]),
         quantity=holdings.data,
         cash=given.cash,
@@ -77,31 +85,49 @@ def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
         column_rule=column_rule,
         entry=given.entry,
         stop_loss=given.stop_loss,
-        owed_start=given.claims.indptr,
-        owed_by=given.claims.indices,
+        owed_start=_unsigned(given.claims.indptr),
+        owed_by=_unsigned(given.claims.indices),
         owed=given.claims.data,
-        funded=given.funded[asks],
-        source=given.source[asks],
         linked=linked,
+        funded=np.searchsorted(linked, given.funded[asks]),
+        source=np.searchsorted(linked, given.source[asks]),
         owned=owned,
+        runs=runs,
+        tests=tests,
     )
+    return frozen(book)
 
 
-def _more_to_do(rules: Floats, platform: Ints) -> Bools:
-    """Return the rules (rules,) under which owners answer calls, or whose platform knows several liquidation levels."""
-    levels = {(node, *rule[[STRICT, LEVEL]].tolist()) for node, rule in zip(platform.tolist(), rules, strict=True)}
-    alone = np.bincount([node for node, *_ in levels], minlength=int(platform.max(initial=0)) + 1) == 1
-    more: Bools = (rules[:, POLICY] != NO_CALL) | ~alone[platform]
-    return more
+def frozen(book: Packed) -> Packed:
+    """Return the same accounts in arrays that cannot be written to.
+
+    Kernels are compiled anew for arrays that differ in this or in their layout, as columns of tables do.
+    """
+    views = [np.ascontiguousarray(array).view() for array in book]
+    for view in views:
+        view.flags.writeable = False
+    return Packed(*views)
 
 
-def some(book: Packed, rows: Ints) -> Packed:
-    """Return some of the accounts, ascending, as if there were no others; links and owners are left out."""
+def _several_levels(rules: Floats, platform: Ints) -> Bools:
+    """Return the rules (rules,) of platforms that know several liquidation or call levels."""
+    levels = [STRICT, LEVEL, CALL_LEVEL]
+    known = {(node, *rule[levels].tolist()) for node, rule in zip(platform.tolist(), rules, strict=True)}
+    alone: Bools = np.bincount([node for node, *_ in known], minlength=int(platform.max(initial=0)) + 1) == 1
+    return ~alone[platform]
+
+
+def some(book: Packed, rows: NDArray[Any]) -> Packed:
+    """Return some of the accounts, ascending, as if there were no others; links and owners are left out.
+
+    ``linked`` stay what they are, in the numbers of the whole.
+    """
     nobody = np.zeros(0, dtype=np.int64)
     start, positions = _those(book.start, rows)
     owed_start, claims = _those(book.owed_start, rows)
     by_account = {name: getattr(book, name)[rows] for name in ("cash", "rule", "mark", "entry", "stop_loss")}
-    return book._replace(
+    runs, tests = runs_of_tests(by_account["mark"])
+    made = book._replace(
         start=start,
         column=book.column[positions],
         quantity=book.quantity[positions],
@@ -111,38 +137,50 @@ def some(book: Packed, rows: Ints) -> Packed:
         owed=book.owed[claims],
         funded=nobody,
         source=nobody,
-        linked=np.arange(rows.size),
         owned=nobody,
+        runs=runs,
+        tests=tests,
     )
+    return frozen(made)
 
 
-def _those(start: NDArray[Any], rows: Ints) -> tuple[NDArray[Any], Ints]:
+def _those(start: NDArray[Any], rows: NDArray[Any]) -> tuple[NDArray[Any], Ints]:
     """Return where the entries of some rows begin, once the others are gone, and which entries they are."""
-    count = (start[rows + 1] - start[rows]).astype(np.int64)
+    first = start[rows].astype(np.int64)
+    count = start[1:][rows] - first
     ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count)])
-    entries = np.arange(ends[-1]) + np.repeat(start[rows] - ends[:-1], count)
+    entries = np.arange(ends[-1]) + np.repeat(first - ends[:-1], count)
     return ends.astype(start.dtype), entries
 
 
+def runs_of_tests(mark: NDArray[np.uint8]) -> tuple[Ints, Ints]:
+    """Return where runs of accounts begin that are tested alike (r + 1, with the end), and for what (r,): marks."""
+    tests = mark & (CALLS | STOP)
+    first = np.flatnonzero(np.concatenate([np.ones(min(1, tests.size), dtype=np.bool_), tests[1:] != tests[:-1]]))
+    return np.append(first, tests.size), tests[first].astype(np.int64)
+
+
 def unit_surplus(book: Packed, values: Floats) -> Floats:
-    """Return what one unit in each term column adds to the surplus at the liquidation level (k,)."""
-    strict, level = (book.rules[book.column_rule, column] for column in (STRICT, LEVEL))
-    return surplus_of_unit(strict, level, values)
+    """Return what one unit in each term column adds to the surplus at the liquidation and at the call level (2, k)."""
+    strict, *levels = (book.rules[book.column_rule, column] for column in (STRICT, LEVEL, CALL_LEVEL))
+    return surplus_of_unit(strict, np.array(levels), values)
 
 
-def surplus_of_unit(strict: Floats, level: Floats, values: Floats) -> Floats:
-    """Return the same, from the margin rule (1 if levels multiply maintenance) and level (k,) of each column."""
-    held = np.where(strict == 1.0, 1.0, level) * values[:, 1] + np.where(strict == 1.0, level, 1.0) * values[:, 2]
+def surplus_of_unit(strict: Floats, levels: Floats, values: Floats) -> Floats:
+    """Return the same, from the margin rule (k,; 1 if levels multiply maintenance) and levels (2, k) of columns."""
+    held = np.where(strict == 1.0, 1.0, levels) * values[:, 1] + np.where(strict == 1.0, levels, 1.0) * values[:, 2]
     return values[:, 0] - held
 
 
 def spare(book: Packed, weight: Floats) -> Floats:
-    """Return what the surplus at the liquidation level holds besides positions (a,), less a guard for rounding.
+    """Return what the surplus holds besides positions (a,), less a guard for rounding.
 
+    It is the surplus at the call level of accounts that answer calls, and at the liquidation level of others.
     ``weight`` (a,) is what the terms of positions add up to at opening prices, all taken as positive; the guard covers
     rounding while no price has doubled. Watched accounts have none.
     """
-    strict, level = book.rules[:, STRICT][book.rule], book.rules[:, LEVEL][book.rule]
+    strict = book.rules[:, STRICT][book.rule]
+    level = book.rules[book.rule, np.where(book.mark & CALLS, CALL_LEVEL, LEVEL)]
     cash = np.where(book.cash >= 0.0, book.cash, np.where(strict == 1.0, 1.0, level) * book.cash)
     left = cash - book.entry - _GUARD * (weight + np.abs(cash) + np.abs(book.entry))
     return np.where(book.mark & WATCHED, -np.inf, left)
@@ -151,6 +189,11 @@ def spare(book: Packed, weight: Floats) -> Floats:
 def _narrow(numbers: NDArray[Any], count: int) -> NDArray[Any]:
     """Return numbers below ``count`` in 16 bits, or in 32."""
     return numbers.astype(np.uint16 if count <= 1 << 16 else np.uint32)
+
+
+def _unsigned(places: NDArray[Any]) -> NDArray[Any]:
+    """Return places, none of them negative, in 32 bits if they are as small."""
+    return places.astype(np.uint32 if places.max(initial=0) < 1 << 32 else np.uint64)
 
 
 def _rules(given: Accounts) -> tuple[Ints, Floats, Ints]:

@@ -28,6 +28,16 @@ class Immune(NamedTuple):
     nodes: Bools  # (n,) whose claimants lose nothing
 
 
+class Funds(NamedTuple):
+    """Margin calls of linked accounts (l,) and the money that answers them, USD."""
+
+    asked: Floats
+    need: Floats  # of it, what is still missing
+    received: Floats
+    given: Floats
+    drawn: Floats  # share that is sold for what was given
+
+
 Ratchet = Callable[[Floats, Floats], Floats]
 """np.maximum for rounds that set out from nothing lost, np.minimum for rounds from everything lost."""
 

@@ -18,7 +18,7 @@ import numpy as np
 from contagion.kernels import fused_screen
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.inputs import Bools, Floats, Inputs, Ints
-from contagion.kernels.packed import OWNED, QUOTES, STOP, Packed
+from contagion.kernels.packed import OWED, OWNED, QUOTES, STOP, Packed
 from contagion.kernels.threads import over_chunks
 
 _SMALL = 16
@@ -58,7 +58,7 @@ def build(inputs: Inputs, book: Packed, lines: Floats, bounds: Ints) -> Screen:
         signature,
     )
     always = book.mark & (QUOTES | OWNED) > 0
-    always |= (book.mark & STOP > 0) & (np.diff(book.owed_start) > 0)  # its equity falls with haircuts too
+    always |= book.mark & (STOP | OWED) == STOP | OWED  # its equity falls with haircuts too
     safety[always] = -np.inf
     group, marked = _groups(book, signature)
     order = np.argsort(safety, kind="stable")

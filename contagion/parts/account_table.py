@@ -17,9 +17,10 @@ from contagion.kernels import State as WholeState
 from contagion.kernels.accounts import decide, lines
 from contagion.kernels.credit import losses
 from contagion.kernels.markets import Clearing
+from contagion.kernels.reaction import Funds
 from contagion.kernels.rounds import opening_equity
 from contagion.parts.book import State
-from contagion.parts.messages import Ending, Funds, Plan
+from contagion.parts.messages import Ending, Plan
 from contagion.parts.packing import system_of_part
 from contagion.scenario import Scenario
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contagion.kernels.inputs import Codes, Floats, Ints
-from contagion.kernels.packed import Packed
+from contagion.kernels.packed import Packed, frozen
 
 __all__ = ["Book", "State", "Summary"]
 
@@ -36,7 +36,8 @@ class Book(NamedTuple):
     @classmethod
     def of(cls, arrays: Sequence[NDArray[Any]]) -> Book:
         """Return the book that arrays in a row stand for."""
-        return cls(Packed(*arrays[:_FIELDS]), Packed(*arrays[_FIELDS : 2 * _FIELDS]), *arrays[2 * _FIELDS :])
+        accounts, asking = Packed(*arrays[:_FIELDS]), Packed(*arrays[_FIELDS : 2 * _FIELDS])
+        return cls(frozen(accounts), frozen(asking), *arrays[2 * _FIELDS :])
 
 
 class State(NamedTuple):

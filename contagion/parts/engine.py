@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.reaction import Funds
 from contagion.parts.book import Summary
-from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
 
 __all__ = ["Engine", "Parts"]
 

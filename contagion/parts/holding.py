@@ -23,9 +23,10 @@ from contagion.errors import InputError
 from contagion.io.partitioned import read_part
 from contagion.kernels import threads
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.reaction import Funds
 from contagion.parts.account_table import write_account_table
 from contagion.parts.book import Book, State, Summary
-from contagion.parts.messages import Broadcast, Ending, Funds, Plan
+from contagion.parts.messages import Broadcast, Ending, Plan
 from contagion.parts.packing import hashes, pack_part, refused
 from contagion.parts.part import Part
 from contagion.parts.unique import cuts

@@ -19,10 +19,11 @@ from tqdm import tqdm
 from contagion.errors import InputError
 from contagion.kernels import threads
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.reaction import Funds
 from contagion.parts.account_table import write_account_table
 from contagion.parts.book import Book, State, Summary
 from contagion.parts.chest import Chest
-from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
 from contagion.parts.packing import pack_part
 from contagion.parts.part import Part
 from contagion.parts.unique import repeated_names

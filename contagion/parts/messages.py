@@ -8,7 +8,7 @@ from typing import NamedTuple
 from contagion.kernels.inputs import Floats, Ints
 from contagion.system import System
 
-__all__ = ["Acted", "Broadcast", "Ending", "Funds", "Lost", "Plan"]
+__all__ = ["Acted", "Broadcast", "Ending", "Lost", "Plan"]
 
 
 class Plan(NamedTuple):
@@ -24,19 +24,9 @@ class Broadcast(NamedTuple):
     """What all parts are told of the prices and haircuts of a round: a few numbers for each term column and node."""
 
     values: Floats  # (k, 6) what a unit adds to each line; see `contagion.kernels.accounts.unit_values`
-    surplus: Floats  # (k,) and to the surplus at the liquidation level
+    surplus: Floats  # (2, k) and to the surplus at the liquidation and at the call level
     recovery: Floats  # (n,) of claims
     everybody: bool  # whether all accounts have to be looked at: a price has doubled, beyond the guard for rounding
-
-
-class Funds(NamedTuple):
-    """Margin calls of the linked accounts (l,) of a part and the money that answers them, USD."""
-
-    asked: Floats
-    need: Floats  # of it, what is still missing
-    received: Floats
-    given: Floats
-    drawn: Floats  # share that is sold for what was given
 
 
 class Acted(NamedTuple):

@@ -16,9 +16,10 @@ from tqdm import tqdm
 from contagion import cluster
 from contagion.errors import InputError
 from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.reaction import Funds
 from contagion.parts.book import Summary
 from contagion.parts.holding import Call, Packed, Raised, Shared, Told, names_of, pack, seal, visit
-from contagion.parts.messages import Acted, Broadcast, Ending, Funds, Lost, Plan
+from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
 from contagion.parts.unique import AT_ONCE, sentence, twins
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from contagion.io.partitioned import read_part
 from contagion.kernels import Inputs, chunks, fused_lines, fused_screen
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.inputs import Bools, Ints
-from contagion.kernels.packed import Packed, pack, some, spare, unit_surplus
+from contagion.kernels.packed import pack, some, spare, unit_surplus
 from contagion.kernels.threads import over_chunks
 from contagion.parts.book import Book, Summary
 from contagion.parts.messages import Plan
@@ -81,7 +81,7 @@ def _packed(plan: Plan, number: int, system: System) -> PackedPart:
 
 def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
     """Return the accounts, packed and valued at opening prices; see `contagion.kernels.compiled.prepare`."""
-    accounts, price = _alike(pack(inputs, linked)), inputs.markets.price
+    accounts, price = pack(inputs, linked), inputs.markets.price
     size = accounts.cash.size
     values, recovery = unit_values(inputs.positions, price, price), np.ones(inputs.nodes.buffer.size)
     surplus, lines, weight = unit_surplus(accounts, values), np.empty((size, 5)), np.empty(size)
@@ -96,19 +96,6 @@ def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
         quoting=quoting,
         owner=inputs.accounts.owner[accounts.owned],
     )
-
-
-def _alike(accounts: Packed) -> Packed:
-    """Return accounts with arrays of the same types in every part: kernels would be compiled anew for any other.
-
-    An empty matrix has wider indices than others, and columns of tables may not be written to.
-    """
-    narrow = {
-        name: index.astype(np.int32, copy=False)
-        for name in ("start", "owed_start", "owed_by")
-        if (index := getattr(accounts, name)).max(initial=0) < 1 << 31
-    }
-    return Packed(*(np.require(array, requirements=["C", "W"]) for array in accounts._replace(**narrow)))
 
 
 def hashes(names: pd.Series[str]) -> NDArray[np.uint64]:

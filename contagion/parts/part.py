@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from contagion.kernels import fused, fused_lines
+from contagion.kernels.chosen import everybody
 from contagion.kernels.chunks import sums_of_some
 from contagion.kernels.final_sums import account_sums
+from contagion.kernels.fused_funds import asked_and_worth, by_account, table_of, unwatch, watch
 from contagion.kernels.inputs import Floats, Ints
-from contagion.kernels.packed import WATCHED
+from contagion.kernels.packed import CALLS, LINKED, WATCHED
+from contagion.kernels.reaction import Funds
 from contagion.kernels.threads import over_chunks
 from contagion.parts.book import Book, State
-from contagion.parts.messages import Acted, Broadcast, Funds, Lost
+from contagion.parts.messages import Acted, Broadcast, Lost
 
 __all__ = ["Part"]
 
@@ -36,26 +39,13 @@ class Part:
 
     def ask(self, at: Broadcast) -> tuple[Floats, Floats]:
         """Return what linked accounts (l,) ask for, and what they are worth to who asks them, USD."""
-        asking, count = self.book.asking, self.book.asking.cash.size
-        nothing = np.zeros(0)
-        firsts = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8))
-        ledger = fused_lines.empty_ledger(np.zeros(count), nothing, firsts, nothing)
-        over_chunks(
-            fused_lines.ask_for_funds,
-            count,
-            count,
-            asking,
-            ledger,
-            at.values[self.columns],
-            at.recovery,
-            np.arange(count),
-        )
-        return ledger.asked, ledger.value
+        asking = self.book.asking
+        return asked_and_worth(asking, np.arange(asking.cash.size), at.values[self.columns], at.recovery)
 
     def react(self, number: int, at: Broadcast, funds: Funds | None = None) -> Acted:
         """Return what the accounts do in round ``number``; their state moves on."""
         book, state = self.book, self.state
-        ledger, cuts = self._ledger(funds), book.bounds
+        ledger, cuts = self._ledger(), book.bounds
         chunks, size, nodes = cuts.size - 1, state.spare.size, at.recovery.size
         sums = fused.Sums(
             np.zeros((chunks, self.columns.size)),
@@ -65,6 +55,7 @@ class Part:
             np.zeros((chunks, 3), dtype=np.int64),
             state.done,
         )
+        watched = watch(ledger, book.accounts.linked, funds)
         over_chunks(
             fused.account_pass,
             chunks,
@@ -72,15 +63,16 @@ class Part:
             book.accounts,
             ledger,
             sums,
-            fused.Reading(WATCHED, np.ones(nodes, dtype=np.bool_)),
+            fused.Reading(WATCHED | CALLS | LINKED, np.ones(nodes, dtype=np.bool_)),
             at.values[self.columns],
-            at.surplus[self.columns],
+            at.surplus[:, self.columns],
             at.recovery,
             number,
-            funds is not None,
-            fused.Chosen(np.zeros(0, dtype=np.int64), cuts, listed=False, filtered=not at.everybody),
+            table_of(funds),
+            everybody(book.accounts, cuts, filtered=not at.everybody),
             False,
         )
+        unwatch(ledger, *watched)
         owned = sums_of_some(book.accounts.owned, book.owner, ledger.lost[book.accounts.owned], nodes, cuts)
         quoting = ledger.equity[book.quoting], state.liquidated[book.quoting]
         return Acted(sums.closed, sums.deficits, owned, sums.moved, sums.counts, *quoting)
@@ -90,10 +82,10 @@ class Part:
 
         ``worth`` (k,) is a unit of collateral or perps in each term column at the opening, USD; 0 for debts.
         """
-        book, ledger, cuts = self.book, self._ledger(funds), self.book.bounds
-        chunks, size, nodes, nothing = cuts.size - 1, book.spare.size, at.recovery.size, np.zeros(0)
+        book, cuts = self.book, self.book.bounds
+        chunks, size, nodes = cuts.size - 1, book.spare.size, at.recovery.size
         dollars, deficits, sold = np.zeros((chunks, 5)), np.zeros((chunks, nodes)), np.zeros((chunks, nodes))
-        received, given = (nothing, nothing) if funds is None else (ledger.received, ledger.given)
+        received, given = by_account(funds, book.accounts.linked, size)
         lost = np.zeros(size if book.owner.size else 0)
         over_chunks(
             account_sums,
@@ -116,18 +108,7 @@ class Part:
         owned = sums_of_some(book.accounts.owned, book.owner, lost[book.accounts.owned], nodes, cuts)
         return Lost(dollars, deficits, sold, owned)
 
-    def _ledger(self, funds: Funds | None) -> fused_lines.Ledger:
+    def _ledger(self) -> fused_lines.Ledger:
         """Return the accounts' state with room for one round's notes; pages that are not written to cost nothing."""
-        book, state = self.book, self.state
-        room = np.zeros((2, state.spare.size))
-        asked, need, received, given, drawn = (np.zeros(0),) * 5 if funds is None else self._spread(funds)
-        return fused_lines.Ledger(
-            *state[:6], room[0], room[1], book.opening, np.zeros(0), asked, need, received, given, drawn
-        )
-
-    def _spread(self, funds: Funds) -> list[Floats]:
-        """Return the columns of funds by account (a,)."""
-        columns = list(np.zeros((len(funds), self.state.spare.size)))
-        for column, known in zip(columns, funds, strict=True):
-            column[self.book.accounts.linked] = known
-        return columns
+        equity, lost = np.zeros((2, self.state.spare.size))
+        return fused_lines.Ledger(*self.state[:6], equity, lost, self.book.opening)

@@ -24,8 +24,9 @@ from contagion.kernels.credit import Losses, borne
 from contagion.kernels.dollars import Sums, totals
 from contagion.kernels.inputs import Floats
 from contagion.kernels.markets import clear, prices
+from contagion.kernels.reaction import Funds
 from contagion.parts.engine import Parts
-from contagion.parts.messages import Ending, Funds
+from contagion.parts.messages import Ending
 from contagion.parts.partitioned import Partitioned
 from contagion.scenario import Scenario
 

@@ -11,17 +11,18 @@ import pandas as pd
 from contagion.arrays import Labels
 from contagion.arrays.encode import code
 from contagion.arrays.shared import levels_of_columns, lower_shared, united
-from contagion.kernels import Inputs, fused_lines
+from contagion.kernels import Inputs
 from contagion.kernels.accounts import net_units, unit_values
 from contagion.kernels.chunks import in_order
 from contagion.kernels.credit import borne
+from contagion.kernels.fused_funds import raised
 from contagion.kernels.inputs import DEBT, Floats, Ints, sign_of, sum_by
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import surplus_of_unit
-from contagion.kernels.reaction import Firsts, Reaction, State
+from contagion.kernels.reaction import Firsts, Funds, Reaction, State
 from contagion.parts.book import Summary
 from contagion.parts.engine import Parts
-from contagion.parts.messages import Acted, Broadcast, Funds
+from contagion.parts.messages import Acted, Broadcast
 from contagion.scenario import Scenario
 from contagion.system import System
 
@@ -35,8 +36,8 @@ class Whole(NamedTuple):
     labels: Labels
     columns: tuple[Ints, ...]  # number of each part's term columns
     strict: Floats  # (k,) margin rule of each column's platform
-    level: Floats  # (k,) and liquidation level
-    doubled: Floats  # (k,) twice the size of each term column's part in the surplus at the opening
+    levels: Floats  # (2, k) and liquidation and call level
+    doubled: Floats  # (2, k) twice the size of each term column's part in either surplus at the opening
     opening: Floats  # (q,) equity of accounts that quote before anything has happened, USD
     funded: Ints  # (f,) called account, among the linked ones of all parts, in the order in which money is asked for
     source: Ints  # (f,) account that gives
@@ -51,9 +52,9 @@ class Whole(NamedTuple):
         owed = in_order(np.concatenate([each.owed for each in summaries]))
         quoting = [name for each in summaries for name in each.quoting]
         inputs, labels = lower_shared(system.with_table("claims", claims), scenario, together, quoting, owed)
-        strict, level = levels_of_columns(system, together)
+        strict, levels = levels_of_columns(system, together)
         price = inputs.markets.price
-        surplus = surplus_of_unit(strict, level, unit_values(inputs.positions, price, price))
+        surplus = surplus_of_unit(strict, levels, unit_values(inputs.positions, price, price))
         linked = pd.Index([name for each in summaries for name in each.linked], dtype="str")
         funding = system.funding.sort_values("priority", kind="stable")
         made = cls(
@@ -61,7 +62,7 @@ class Whole(NamedTuple):
             labels=labels,
             columns=tuple(columns),
             strict=strict,
-            level=level,
+            levels=levels,
             doubled=2.0 * np.abs(surplus),
             opening=np.concatenate([each.opening for each in summaries]),
             funded=code(funding["account"], linked),
@@ -86,7 +87,7 @@ class Whole(NamedTuple):
     def told(self, price: Floats, average: Floats, haircut: Floats, everybody: bool = False) -> Broadcast:
         """Return what parts are told at prices, sellers' average prices (m,) and haircuts (n,)."""
         values = unit_values(self.inputs.positions, price, average)
-        return Broadcast(values, surplus_of_unit(self.strict, self.level, values), 1.0 - haircut, everybody)
+        return Broadcast(values, surplus_of_unit(self.strict, self.levels, values), 1.0 - haircut, everybody)
 
     def raised(self, parts: Parts, at: Broadcast) -> list[Funds] | None:
         """Return the funds of each part that margin calls raise; None if nobody asks for any."""
@@ -94,15 +95,15 @@ class Whole(NamedTuple):
             return None
         answers = parts.ask(at)
         asked, worth = (np.concatenate([answer[column] for answer in answers]) for column in range(2))
-        need, (received, given, drawn) = asked.copy(), np.zeros((3, asked.size))
-        if not fused_lines.raise_funds(self.funded, self.source, asked, need, worth, received, given, drawn):
+        funds = raised(asked, worth, self.funded, self.source)
+        if funds is None:
             return None
-        split = [np.split(each, self.linked[1:-1]) for each in (asked, need, received, given, drawn)]
+        split = [np.split(each, self.linked[1:-1]) for each in funds]
         return [Funds(*each) for each in zip(*split, strict=True)]
 
     def closed(self, acted: Sequence[Acted]) -> Floats:
         """Return the units (k,) closed in each term column, chunk by chunk."""
-        total = np.zeros(self.doubled.size)
+        total = np.zeros(self.strict.size)
         for columns, part in zip(self.columns, acted, strict=True):
             for chunk in part.closed:
                 total[columns] += chunk
@@ -110,7 +111,7 @@ class Whole(NamedTuple):
 
     def _held_by_nobody(self, system: System, summaries: Sequence[Summary], owed: Floats) -> Floats:
         """Return liabilities (n,) that are held outside; see `contagion.frames.nodes.outside_liabilities`."""
-        units, nodes = np.zeros(self.doubled.size), self.inputs.nodes
+        units, nodes = np.zeros(self.strict.size), self.inputs.nodes
         for columns, each in zip(self.columns, summaries, strict=True):
             units[columns] += each.units
         value = sign_of(self.inputs.positions.side) * units * self.opening_price

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contagion.kernels import fused_lines
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chunks import in_order, sums_of_some
-from contagion.kernels.compiled import Prepared
+from contagion.kernels.compiled import funds_of
 from contagion.kernels.final_sums import account_sums
+from contagion.kernels.fused_funds import by_account
 from contagion.kernels.inputs import Floats, Inputs
 from contagion.kernels.reaction import State
 from contagion.kernels.threads import over_chunks
@@ -27,7 +27,8 @@ def sums(inputs: Inputs, state: State, tally: Tally, price: Floats, average: Flo
     assert ready is not None
     book, nodes, chunks = ready.book, inputs.nodes.buffer.size, ready.bounds.size - 1
     values, recovery = unit_values(inputs.positions, price, average), 1.0 - state.haircut
-    received, given = _funds(ready, values, recovery)
+    funds = funds_of(ready, np.arange(book.linked.size), values, recovery)
+    received, given = by_account(funds, book.linked, state.liquidated.size)
     size = state.liquidated.size
     lost = np.zeros(size if tally.members or book.owned.size else 0)
     dollars, deficits, sold = np.zeros((chunks, 5)), np.zeros((chunks, nodes)), np.zeros((chunks, nodes))
@@ -53,18 +54,3 @@ def sums(inputs: Inputs, state: State, tally: Tally, price: Floats, average: Flo
     owned = in_order(sums_of_some(book.owned, owner, lost[book.owned], nodes, ready.bounds))
     equity = np.array([float(lost[rows].sum()) for rows in tally.members])
     return (*in_order(dollars).tolist(), in_order(deficits), in_order(sold), owned, equity)
-
-
-def _funds(ready: Prepared, values: Floats, recovery: Floats) -> tuple[Floats, Floats]:
-    """Return what accounts receive and give (a,) as calls are funded; empty if nothing moves."""
-    book, size, nothing = ready.book, ready.opening.size, np.zeros(0)
-    linked = book.linked
-    if not linked.size:
-        return nothing, nothing
-    firsts = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int8))
-    ledger = fused_lines.empty_ledger(np.zeros(size), nothing, firsts, ready.opening)
-    over_chunks(
-        fused_lines.ask_for_funds, book.linked.size, book.linked.size, book, ledger, values, recovery, book.linked
-    )
-    asks = fused_lines.raise_funds(book.funded, book.source, *fused_lines.accounts_of_funds(ledger))
-    return (ledger.received, ledger.given) if asks else (nothing, nothing)

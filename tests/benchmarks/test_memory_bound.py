@@ -14,10 +14,11 @@ from contagion import kernels
 from contagion.arrays import lower
 from contagion.kernels import compiled, fused, fused_lines, rounds
 from contagion.kernels.accounts import unit_values
+from contagion.kernels.chosen import everybody
 from contagion.kernels.chunks import bounds
 from contagion.kernels.inputs import Floats
 from contagion.kernels.markets import prices
-from contagion.kernels.packed import WATCHED, Packed, unit_surplus
+from contagion.kernels.packed import CALLS, LINKED, WATCHED, Packed, frozen, runs_of_tests, unit_surplus
 from contagion.kernels.threads import over_chunks
 
 TIMES = 4
@@ -46,21 +47,23 @@ def tenfold() -> compiled.Prepared:
         name: np.tile(getattr(book, name), TIMES)
         for name in ("column", "quantity", "cash", "rule", "mark", "entry", "stop_loss")
     }
-    none = np.zeros(0, dtype=np.int64)
+    none, (runs, tests) = np.zeros(0, dtype=np.int64), runs_of_tests(tiled["mark"])
     many = book._replace(
-        start=np.concatenate([[0], np.cumsum(np.tile(held, TIMES))]).astype(np.int32),
-        owed_start=np.zeros(held.size * TIMES + 1, dtype=np.int32),
-        owed_by=none.astype(np.int32),
+        start=np.concatenate([[0], np.cumsum(np.tile(held, TIMES))]).astype(np.uint32),
+        owed_start=np.zeros(held.size * TIMES + 1, dtype=np.uint32),
+        owed_by=none.astype(np.uint32),
         owed=np.zeros(0),
         funded=none,
         source=none,
         linked=none,
         owned=none,
+        runs=runs,
+        tests=tests,
         **tiled,
     )
     cuts = bounds(held.size * TIMES)
     return ready._replace(
-        book=many, opening=np.tile(ready.opening, TIMES), spare=np.tile(ready.spare, TIMES), bounds=cuts
+        book=frozen(many), opening=np.tile(ready.opening, TIMES), spare=np.tile(ready.spare, TIMES), bounds=cuts
     )
 
 
@@ -101,8 +104,8 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
         np.zeros((chunks, 3), dtype=np.int64),
         np.zeros(chunks, dtype=np.int64),
     )
-    reading = fused.Reading(WATCHED, np.ones(recovery.size, dtype=np.bool_))
-    chosen = fused.Chosen(np.zeros(0, dtype=np.int64), ready.bounds, listed=False, filtered=True)
+    reading = fused.Reading(WATCHED | CALLS | LINKED, np.ones(recovery.size, dtype=np.bool_))
+    chosen = everybody(book, ready.bounds)
 
     def reset() -> None:
         """Bring the accounts back to the opening, for what is sold once is not sold again."""
@@ -121,7 +124,7 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
             surplus,
             recovery,
             1,
-            False,
+            np.zeros((0, 5)),
             chosen,
             False,
         )
