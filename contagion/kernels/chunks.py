@@ -51,12 +51,8 @@ def sum_by_chunk(group: Ints, values: Floats, size: int) -> Floats:
 
 def sums_of_some(rows: Ints, group: Ints, values: Floats, size: int, cuts: Ints) -> Floats:
     """Return the sums (c, size) by chunk and group of the values of some rows, which ascend."""
-    ends = np.searchsorted(rows, cuts).tolist()
-    sums = np.zeros((cuts.size - 1, size))
-    for chunk, (first, last) in enumerate(pairwise(ends)):
-        if last > first:
-            sums[chunk] = sum_by(group[first:last], values[first:last], size)
-    return sums
+    chunk = np.searchsorted(cuts, rows, side="right") - 1
+    return sum_by(chunk * size + group, values, (cuts.size - 1) * size).reshape(cuts.size - 1, size)
 
 
 def column_sums(matrix: sparse.csr_array, weights: Floats) -> Floats:
@@ -91,8 +87,8 @@ def row_sums(matrix: sparse.csr_array, values: Floats) -> Floats:
 
 
 def in_order(parts: Floats) -> Floats:
-    """Return the sum of the rows, one after the other; numpy's own sum takes them in pairs."""
-    total = np.zeros(parts.shape[1])
-    for part in parts:
-        total += part
+    """Return the sum of the rows, one after the other; numpy's own sum may take them in pairs."""
+    if not parts.size:
+        return np.zeros(parts.shape[1])
+    total: Floats = np.add.accumulate(parts, axis=0)[-1]
     return total
