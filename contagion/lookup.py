@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["code", "listed", "sorted_rows"]
+__all__ = ["FEW", "code", "listed", "repeated", "sorted_rows"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -17,7 +17,7 @@ Texts = pd.Series | pd.Index
 _MANY = 8
 """Times as many names in an index as there are to be found, from which most of the index is left aside first."""
 
-_FEW = 300
+FEW = 300
 """Names that a dictionary has looked up before pandas has made its columns."""
 
 
@@ -25,7 +25,7 @@ def code(names: pd.Series[Any], index: pd.Index[str]) -> Ints:
     """Return the position of each name, -1 where it is not one of them; names of the index are unique."""
     if names.empty:
         return np.zeros(0, dtype=np.int64)
-    if len(index) + len(names) < _FEW:
+    if len(index) + len(names) < FEW:
         known = {name: number for number, name in enumerate(index.tolist())}
         return np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int64)
     if _MANY * len(names) < len(index):  # only those of the index that are named have to be told apart
@@ -56,13 +56,24 @@ def listed(names: Texts, among: Texts) -> Bools:
 
 def sorted_rows(names: pd.Series[str]) -> Ints:
     """Return the rows of a column in the order of its names; tables often are in it already."""
-    if _in_arrow(names):
-        from pyarrow import compute
-
-        held = _arrow(names)
-        if compute.all(compute.less_equal(held[:-1], held[1:]), skip_nulls=False).as_py():
-            return np.arange(len(names), dtype=np.int64)
+    if _ascend(names):
+        return np.arange(len(names), dtype=np.int64)
     return names.argsort(kind="stable").to_numpy().astype(np.int64)
+
+
+def repeated(names: pd.Series[str]) -> Bools:
+    """Return which rows of a column have the name of an earlier one."""
+    return np.zeros(len(names), dtype=np.bool_) if _ascend(names) else names.duplicated().to_numpy()
+
+
+def _ascend(names: pd.Series[str]) -> bool:
+    """Return whether each name is above the one before, as far as it can be told at once."""
+    if not _in_arrow(names):
+        return False
+    from pyarrow import compute
+
+    held = _arrow(names)
+    return bool(compute.all(compute.less(held[:-1], held[1:]), skip_nulls=False).as_py())
 
 
 def _in_arrow(*columns: Texts) -> bool:
