@@ -88,11 +88,13 @@ def _by_branch_and_length(branch: Ints, length: NDArray[Any]) -> Ints:
 
 def distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
     """Return the group of each row and the distinct rows in sorted order; empty cells are equal to each other."""
-    group = np.zeros(len(keys), dtype=np.int64)
+    group, groups = np.zeros(len(keys), dtype=np.int64), 1
     for name in keys.columns:
-        part, count = _ranks(keys[name])
-        if count > 1:  # numbered anew after each column, so that the product never outgrows its integer
-            group = _ranks(pd.Series(group * count + part))[0]
+        part, parts = _ranks(keys[name])
+        if groups == 1:
+            group, groups = part, parts
+        elif parts > 1:  # numbered anew after each column, so that the product never outgrows its integer
+            group, groups = _ranks(pd.Series(group * parts + part))
     first = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
     first[group[::-1]] = np.arange(len(keys) - 1, -1, -1)
     return group, keys.take(first).reset_index(drop=True)
