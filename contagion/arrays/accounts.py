@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from contagion.arrays.encode import Names, by_cell_and_value, choice, code, floats, matrix
+from contagion.arrays.encode import Names, by_cell_and_value, choice, floats, matrix
 from contagion.kernels import Accounts, Nodes
 from contagion.kernels.chunks import column_sums
 from contagion.kernels.inputs import Bools, Floats, Ints, sum_by
+from contagion.lookup import code
 from contagion.scenario import Scenario
 from contagion.system import System
 
@@ -29,18 +30,22 @@ class Claims(NamedTuple):
 
 
 def accounts_of(
-    system: System, accounts: pd.DataFrame, nodes: pd.DataFrame, entry: Floats, owed: sparse.csr_array, names: Names
+    system: System, rows: Ints, nodes: pd.DataFrame, entry: Floats, owed: sparse.csr_array, names: Names
 ) -> Accounts:
-    """Return margin accounts, each with the rules of its platform, and what they are ``owed`` (a, n)."""
-    platform = code(accounts["platform"], names.nodes)
+    """Return margin accounts, each with the rules of its platform, and what they are ``owed`` (a, n).
+
+    ``rows`` (a,) are their rows in ``system.accounts``; numbers are put in order, for names take longer.
+    """
+    accounts = system.accounts
+    platform = code(accounts["platform"], names.nodes)[rows]
     level = floats(nodes["liquidation_level"])
     call = floats(nodes["call_level"].fillna(nodes["liquidation_level"]))
     target = floats(nodes["target_level"].fillna(nodes["liquidation_level"]))
     funding = system.funding.sort_values("priority", kind="stable")
     return Accounts(
         platform=platform,
-        owner=code(accounts["owner"], names.nodes),
-        cash=floats(accounts["cash"]),
+        owner=code(accounts["owner"], names.nodes)[rows],
+        cash=floats(accounts["cash"])[rows],
         entry=entry,
         claims=owed,
         margin_rule=choice(nodes["margin_rule"], ("ltv", "maintenance"))[platform],
@@ -49,10 +54,10 @@ def accounts_of(
         close_rule=choice(nodes["close_rule"], ("restore", "full", "close_factor"))[platform],
         close_factor=floats(nodes["close_factor"])[platform],
         full_close_level=floats(nodes["full_close_level"])[platform],
-        call_policy=choice(accounts["call_policy"], ("none", "delever", "fund")),
+        call_policy=choice(accounts["call_policy"], ("none", "delever", "fund"))[rows],
         call_level=call[platform],
         call_target=np.maximum(target, call)[platform],
-        stop_loss=floats(accounts["stop_loss"]),
+        stop_loss=floats(accounts["stop_loss"])[rows],
         funded=code(funding["account"], names.accounts),
         source=code(funding["source"], names.accounts),
     )

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from contagion import channels
-from contagion.arrays.encode import Names, choice, code, floats, matrix
+from contagion.arrays.encode import Names, choice, floats, matrix
 from contagion.kernels import Markets, Quotes
 from contagion.kernels.inputs import Bools, Floats, Ints
+from contagion.lookup import code
 from contagion.scenario import Scenario
 from contagion.system import System
 

@@ -7,49 +7,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from contagion.arrays.encode import Names, choice, code, floats, matrix, narrow
+from contagion.arrays.encode import Names, floats, matrix, narrow
+from contagion.arrays.shape import Held, distinct
 from contagion.kernels import Positions
-from contagion.kernels import inputs as codes
-from contagion.kernels.inputs import Codes, Floats, Ints, sum_by
+from contagion.kernels.inputs import Floats, Ints, sum_by
+from contagion.lookup import code
 from contagion.system import System
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 
-def positions_of(
-    system: System, accounts: pd.DataFrame, account: Ints, names: Names
-) -> tuple[Positions, Floats, pd.DataFrame]:
-    """Return holdings by term column, the entry value of each account's perps, and the keys of the columns.
+def positions_of(system: System, holdings: Held, names: Names) -> tuple[Positions, pd.DataFrame]:
+    """Return holdings by term column, and the keys of the columns."""
+    from scipy import sparse
 
-    ``account`` (p,) is the number of the account that holds each position.
-    """
-    table = system.positions
-    quantity = floats(table["quantity"])
-    side = choice(table["side"], ("collateral", "debt", "perp"))
-    side[(side == 2) & (quantity < 0.0)] = codes.SHORT
-    column, columns = _columns(system, accounts, account, side, names)
-    shape = (len(names.accounts), len(columns))
-    positions = valued(matrix(np.abs(quantity), account, column, shape), columns, system, names)
-    perp = side >= codes.LONG
-    paid = quantity[perp] * floats(table["entry_price"])[perp]
-    entry = matrix(paid, account[perp], column[perp], shape) @ np.ones(shape[1])
-    return positions, entry, columns
+    rule, rules = _rules(system.accounts, names)
+    held = holdings.quantity
+    rule = np.repeat(narrow(rule)[holdings.rows], np.diff(held.indptr))
+    column, keys = distinct(pd.DataFrame({"rule": rule, "item": held.indices}))
+    columns = pd.concat(
+        [
+            rules.take(keys["rule"].to_numpy()).reset_index(drop=True),
+            holdings.items.take(keys["item"].to_numpy()).reset_index(drop=True),
+        ],
+        axis=1,
+    )
+    quantity = sparse.csr_array((held.data, narrow(column), held.indptr), shape=(held.shape[0], len(columns)))
+    return valued(quantity, columns, system, names), columns
 
 
-def _columns(
-    system: System, accounts: pd.DataFrame, account: Ints, side: Codes, names: Names
-) -> tuple[Ints, pd.DataFrame]:
-    """Return the term column of each position, and the keys of the columns."""
-    table = system.positions
-    platform = narrow(code(accounts["platform"], names.nodes))[account]
-    modes, words = pd.factorize(accounts["mode"], sort=True)
-    keys = pd.DataFrame({"platform": platform, "mode": narrow(modes)[account]})
-    keys["asset"], keys["side"] = narrow(code(table["asset"], names.assets)), side
-    keys["weight"], keys["maintenance"] = floats(table["weight"]), floats(table["maintenance"])
-    column, columns = distinct(keys)
-    columns["mode"] = pd.Series(words.take(columns["mode"].to_numpy()), dtype="str")
-    return narrow(column), columns
+def _rules(accounts: pd.DataFrame, names: Names) -> tuple[Ints, pd.DataFrame]:
+    """Return the rule of each row of accounts, and what sets rules apart: platform (as a number) and mode."""
+    platform = narrow(code(accounts["platform"], names.nodes))
+    return distinct(pd.DataFrame({"platform": platform, "mode": accounts["mode"]}))
 
 
 def valued(quantity: sparse.csr_array, columns: pd.DataFrame, system: System, names: Names) -> Positions:
@@ -72,18 +63,6 @@ def valued(quantity: sparse.csr_array, columns: pd.DataFrame, system: System, na
         oracle_fixed=fixed,
         route=_routes(system, pairs, names),
     )
-
-
-def distinct(keys: pd.DataFrame) -> tuple[Ints, pd.DataFrame]:
-    """Return the group of each row and the distinct rows in sorted order; empty cells are equal to each other."""
-    group = np.zeros(len(keys), dtype=np.int64)
-    for name in keys.columns:
-        part, values = pd.factorize(keys[name], sort=True)
-        # numbered anew after each column, so that the product never outgrows its integer
-        group = pd.factorize(group * (len(values) + 1) + part + 1, sort=True)[0].astype(np.int64)
-    first = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
-    first[group[::-1]] = np.arange(len(keys) - 1, -1, -1)
-    return group, keys.take(first).reset_index(drop=True)
 
 
 def _with_terms(columns: pd.DataFrame, table: pd.DataFrame, names: Names) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import pandas as pd
 from contagion.arrays.accounts import accounts_of, claims_of, nodes_of
 from contagion.arrays.encode import Labels, Names, floats, in_order, matrix
 from contagion.arrays.markets import markets_of, quotes_of
-from contagion.arrays.positions import distinct, valued
+from contagion.arrays.positions import valued
+from contagion.arrays.shape import distinct
 from contagion.kernels import Inputs
 from contagion.kernels.inputs import Floats, Ints
 from contagion.scenario import Scenario
@@ -36,9 +37,9 @@ def lower_shared(
     Quotes number the accounts in ``quoting``, the names of those that quote in their canonical order;
     ``held_by_accounts`` (n,) are the claims of accounts on nodes.
     """
-    nodes, _ = in_order(system.nodes, "node")
-    markets, _ = in_order(system.markets, "market")
-    assets, _ = in_order(system.assets, "asset")
+    nodes = in_order(system.nodes, "node")
+    markets = in_order(system.markets, "market")
+    assets = in_order(system.assets, "asset")
     nobody = pd.Index([], dtype="str")
     names = Names(pd.Index(nodes["node"]), pd.Index(assets["asset"]), pd.Index(markets["market"]), nobody)
     nothing = np.zeros(0, dtype=np.int64)
@@ -47,7 +48,7 @@ def lower_shared(
     alone, claims = system.with_table("funding", system.funding.iloc[:0]), claims_of(system, names)
     inputs = Inputs(
         positions=valued(quantity, columns, system, names),
-        accounts=accounts_of(alone, system.accounts, nodes, np.zeros(0), claims.of_accounts, names),
+        accounts=accounts_of(alone, nothing, nodes, np.zeros(0), claims.of_accounts, names),
         markets=markets_of(system, markets, scenario, names),
         quotes=quotes,
         nodes=nodes_of(claims, nodes, scenario, names, held_by_accounts),
@@ -60,7 +61,7 @@ def levels_of_columns(system: System, columns: pd.DataFrame) -> tuple[Floats, Fl
 
     These are the liquidation and the call level (2, k).
     """
-    nodes = in_order(system.nodes, "node")[0].iloc[columns["platform"].to_numpy()]
+    nodes = in_order(system.nodes, "node").iloc[columns["platform"].to_numpy()]
     strict = np.where(nodes["margin_rule"] == "maintenance", 1.0, 0.0)
     level = nodes["liquidation_level"]
     return strict, np.array([floats(level), floats(nodes["call_level"].fillna(level))])

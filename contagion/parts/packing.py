@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contagion.arrays import lower
-from contagion.arrays.encode import code
 from contagion.errors import InputError
 from contagion.io.partitioned import read_part
 from contagion.kernels import Inputs, chunks, fused_lines, fused_screen
@@ -17,6 +16,7 @@ from contagion.kernels.accounts import unit_values
 from contagion.kernels.inputs import Bools, Ints
 from contagion.kernels.packed import pack, some, spare, unit_surplus
 from contagion.kernels.threads import over_chunks
+from contagion.lookup import code
 from contagion.parts.book import Book, Summary
 from contagion.parts.messages import Plan
 from contagion.scenario import Scenario

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from contagion.arrays.encode import by_shape, code
+from contagion.arrays.shape import held
 from contagion.errors import InputError, instance, refuse, whole
 from contagion.io import read_system
 from contagion.io.parquet import write_parquet
 from contagion.io.partitioned import PARTITIONED, folder_in_parts, part_names, read_part, rows_of_part, write_part
 from contagion.kernels.chunks import bounds
+from contagion.lookup import code
 from contagion.scenario import Scenario
 from contagion.system import System
 
@@ -142,7 +143,11 @@ def _parts(system: System, parts: int | None) -> Iterator[dict[str, pd.DataFrame
     if unknown.any():
         names = ", ".join(map(repr, system.positions["account"][unknown].unique()[:5]))
         raise InputError(f"positions: account {names} is not in accounts; add it, or mend the name")
-    accounts, _, holder = by_shape(system)
+    holdings = held(system, pd.Index(system.assets["asset"]))
+    accounts = system.accounts.take(holdings.rows)
+    number = np.empty(len(accounts), dtype=np.int64)
+    number[holdings.rows] = np.arange(len(accounts))
+    holder = number[holdings.holder]
     creditor = code(system.claims["creditor"], pd.Index(accounts["account"]))
     creditor = np.maximum(creditor, 0)  # claims of nodes stand in the first part
     cuts = _cuts(len(accounts), parts)

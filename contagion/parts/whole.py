@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from contagion.arrays import Labels
-from contagion.arrays.encode import code
 from contagion.arrays.shared import levels_of_columns, lower_shared, united
 from contagion.kernels import Inputs
 from contagion.kernels.accounts import net_units, unit_values
@@ -20,6 +19,7 @@ from contagion.kernels.inputs import DEBT, Floats, Ints, sign_of, sum_by
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import surplus_of_unit
 from contagion.kernels.reaction import Firsts, Funds, Reaction, State
+from contagion.lookup import code
 from contagion.parts.book import Summary
 from contagion.parts.engine import Parts
 from contagion.parts.messages import Acted, Broadcast

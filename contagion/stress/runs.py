@@ -88,6 +88,6 @@ class Run(NamedTuple):
 def under(system: System, labels: Labels, inputs: Inputs, scenario: Scenario) -> Inputs:
     """Return the arrays of a system under another scenario with the same overrides: only markets and nodes differ."""
     names = Names(labels.nodes, labels.assets, labels.markets, labels.accounts)
-    markets, _ = in_order(system.markets, "market")
+    markets = in_order(system.markets, "market")
     nodes = inputs.nodes._replace(loss=losses_of(scenario, names))
     return inputs._replace(markets=markets_of(system, markets, scenario, names), nodes=nodes)

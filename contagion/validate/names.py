@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from contagion import schema
+from contagion.lookup import FEW, listed, repeated
 from contagion.system import System
 from contagion.validate.table import Bools, Table
 
@@ -23,16 +23,12 @@ _ONCE = {
 """Tables other than lists of names of which no two rows may agree in these columns."""
 
 
-_FEW = 300
-"""Names that a set has looked up before pandas has made its columns."""
-
-
 def check_names(system: System) -> list[str]:
     """Return names that stand twice in the table that lists them."""
     problems = []
     for name, key in schema.KEYS.items():
         table = Table.of(system, name)
-        bad = table.frame[key].duplicated().to_numpy() & table.filled(key)
+        bad = repeated(table.frame[key]) & table.filled(key)
         problems += table.report(bad, key, "is the name of an earlier row too", "rename it, or drop one of the rows")
     return problems
 
@@ -110,13 +106,11 @@ def _repeated_pairs(first: pd.Series[str], second: pd.Series[str]) -> Bools:
 
 
 def _unlisted(names: pd.Series[str], columns: list[pd.Series[str]]) -> list[Bools]:
-    """Return for every column the rows that hold none of the names; all strings are hashed once, together."""
+    """Return for every column the rows that hold none of the names, which are hashed once for all."""
     if not any(map(len, columns)):
         return [np.zeros(0, dtype=np.bool_) for _ in columns]
-    if len(names) + sum(map(len, columns)) < _FEW:
+    if len(names) + sum(map(len, columns)) < FEW:
         known = set(names.tolist())
         return [np.array([name not in known for name in column.tolist()], dtype=np.bool_) for column in columns]
-    codes: NDArray[np.int64] = pd.factorize(pd.concat([names, *columns], ignore_index=True))[0]
-    bounds = np.cumsum([len(names), *(len(column) for column in columns)])
-    listed = codes[: len(names)].max(initial=-1)
-    return [part > listed for part in np.split(codes, bounds)[1:-1]]
+    unlisted = ~listed(pd.concat(columns, ignore_index=True), names)
+    return np.split(unlisted, np.cumsum([len(column) for column in columns])[:-1])
