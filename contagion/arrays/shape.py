@@ -35,9 +35,9 @@ class Held(NamedTuple):
 def held(system: System, assets: pd.Index[str]) -> Held:
     """Return what accounts hold, accounts by shape and name.
 
-    Accounts of one shape (platform, whether they have more to do than to be liquidated, number of items) stand
-    together, so that a pass over them runs the same few branches many times over memory that lies together. Nothing
-    but an account's own rows decides on its shape: a part of a system finds the order of the whole.
+    Accounts of one shape (platform, what they have to do besides being liquidated, number of items) stand together, so
+    that a pass over them runs the same few branches many times over memory that lies together. Nothing but an
+    account's own rows decides on its shape: a part of a system finds the order of the whole.
     """
     accounts, positions = system.accounts, system.positions
     with ThreadPoolExecutor(1) as beside:  # names of accounts take as long as all the rest, and another processor
@@ -68,15 +68,15 @@ def _entry(positions: pd.DataFrame, account: Ints, item: Ints, side: Codes, acco
 
 
 def _branch(accounts: pd.DataFrame) -> Ints:
-    """Return numbers that ascend with the name of the platform, odd if there is more to do than to be liquidated.
+    """Return numbers that ascend with the name of the platform, then with what there is to do besides liquidation.
 
-    There is for those that answer calls, stop losses or belong to a node, as their own rows say. Other tables, by which
+    That is to answer calls, to stop losses, to belong to a node, as the accounts' own rows say. Other tables, by which
     accounts quote or fund others, are not asked: a part of a system does without them.
     """
     owned = accounts["owner"].notna() & (accounts["owner"] != "")
-    more = owned | accounts["stop_loss"].notna() | (accounts["call_policy"] != "none")
+    stops, answers = accounts["stop_loss"].notna(), accounts["call_policy"] != "none"
     platform = pd.factorize(accounts["platform"], sort=True)[0].astype(np.int64)
-    return 2 * platform + more.to_numpy()
+    return 8 * platform + 4 * answers.to_numpy() + 2 * stops.to_numpy() + owned.to_numpy()
 
 
 def _by_branch_and_length(branch: Ints, length: NDArray[Any]) -> Ints:
