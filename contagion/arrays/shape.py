@@ -76,7 +76,8 @@ def _branch(accounts: pd.DataFrame) -> Ints:
     owned = accounts["owner"].notna() & (accounts["owner"] != "")
     stops, answers = accounts["stop_loss"].notna(), accounts["call_policy"] != "none"
     platform = pd.factorize(accounts["platform"], sort=True)[0].astype(np.int64)
-    return 8 * platform + 4 * answers.to_numpy() + 2 * stops.to_numpy() + owned.to_numpy()
+    branch: Ints = 8 * platform + 4 * answers.to_numpy() + 2 * stops.to_numpy() + owned.to_numpy()
+    return branch
 
 
 def _by_branch_and_length(branch: Ints, length: NDArray[Any]) -> Ints:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from contagion.kernels.excerpt import excerpt
 from contagion.kernels.inputs import Ints
-from contagion.kernels.packed import Packed, runs_of_tests, some
+from contagion.kernels.packed import Packed, runs_of_tests
 
 __all__ = ["Chosen", "by_themselves", "everybody", "listed"]
 
@@ -38,4 +39,4 @@ def listed(book: Packed, bounds: Ints, rows: NDArray[Any]) -> Chosen:
 
 def by_themselves(book: Packed, chosen: Chosen) -> tuple[Packed, Chosen]:
     """Return a book of the listed accounts alone, and where they stand in it."""
-    return some(book, chosen.rows), chosen._replace(alone=True)
+    return excerpt(book, chosen.rows), chosen._replace(alone=True)

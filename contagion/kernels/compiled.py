@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contagion.kernels import fused, fused_funds, fused_lines, fused_screen
 from contagion.kernels.accounts import net_units, unit_values
 from contagion.kernels.chosen import Chosen, by_themselves, everybody, listed
 from contagion.kernels.chunks import bounds, in_order, sums_of_some
 from contagion.kernels.credit import borne
+from contagion.kernels.excerpt import excerpt
 from contagion.kernels.fused_lines import DONE
 from contagion.kernels.inputs import Floats, Inputs, Ints
 from contagion.kernels.markets import prices
@@ -24,7 +24,6 @@ from contagion.kernels.packed import (
     Packed,
     frozen,
     pack,
-    some,
     spare,
     unit_surplus,
 )
@@ -35,10 +34,10 @@ from contagion.kernels.threads import over_chunks
 _MOST = 0.6
 """Share of the accounts from which a pass over all is cheaper than a list of those that can have changed."""
 
-_STALE = 0.02
+_STALE = 0.1
 """Share of a list that has to be done before it is drawn up anew."""
 
-_LASTING = 2
+_LASTING = 1
 """Rounds after which a list that has not changed gets a book of its own, which stands closer together in memory."""
 
 _STALE_ALONE = 0.5
@@ -46,6 +45,9 @@ _STALE_ALONE = 0.5
 
 _AHEAD = 1.2
 """Times as far as prices have moved that accounts are listed, so that not every round has to list a few more."""
+
+_FURTHER = 8.0
+"""Times as far as in the last round that prices may move before a book of its own holds too few accounts."""
 
 _ROUNDING = 1e-13
 
@@ -77,38 +79,54 @@ def prepare(inputs: Inputs, screened: bool = True, ends_only: bool = False) -> P
     over_chunks(fused_screen.weights, cuts.size - 1, size, book, surplus, cuts, weight)
     index = build(inputs, book, lines, cuts) if screened else None
     opening, doubled = lines[:, 3].copy(), 2.0 * np.abs(surplus)
-    return Prepared(book, some(book, book.linked), opening, spare(book, weight), doubled, cuts, index, ends_only)
+    return Prepared(book, excerpt(book, book.linked), opening, spare(book, weight), doubled, cuts, index, ends_only)
 
 
 class _Active:
     """Which accounts a round has to look at: an ascending list, or all of them."""
 
-    def __init__(self, ready: Prepared, book: Packed, liquidated: Floats, stage: NDArray[np.uint8]) -> None:
-        self._ready, self._whole, self._stage, self._screen = ready, book, stage, ready.screen
-        self._done, self._age = 0, 0
+    def __init__(self, ready: Prepared, book: Packed, ledger: fused_lines.Ledger) -> None:
+        self._ready, self._whole, self._ledger, self._screen = ready, book, ledger, ready.screen
+        self._done, self._age, self._price, self._width = 0, 0, np.ones(1), np.inf
         self._everybody = everybody(ready.book, ready.bounds)
-        self.chosen, self.count, self.book = self._everybody, liquidated.size, book
+        self.chosen, self.count, self.book = self._everybody, ledger.liquidated.size, book
         self.linked = np.arange(book.linked.size)  # places of linked accounts that can have changed, among these
         if self._screen is not None:
-            self._active = liquidated > 0.0
+            self._active = ledger.liquidated > 0.0
             self._reached = self._screen.start[:-1].copy()
             self._relative, self._next = np.ones(1), -np.inf
             self._list(0)
 
-    def look(self, inputs: Inputs, price: Floats, surplus: Floats, done: int) -> None:
+    def look(self, inputs: Inputs, price: Floats, values: Floats, surplus: Floats, done: int) -> None:
         """Find who can have changed at these prices; of ``done`` accounts nothing is left to know."""
         self._age += 1
-        stale = _STALE_ALONE if self.chosen.alone else _STALE
+        moved = float(np.abs(price / self._price - 1.0).max(initial=0.0))
         if self._screen is not None and (
-            self._reach(self._screen, inputs, price) or done - self._done > stale * max(1, self.count)
+            self._reach(self._screen, inputs, price)
+            or done - self._done > (_STALE_ALONE if self.chosen.alone else _STALE) * max(1, self.count)
+            or (self.chosen.alone and moved > self._width)
         ):
             self._list(done)
         if self.chosen.filtered and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard
             self._screen = None
             unfiltered = everybody(self._whole, self._ready.bounds, filtered=False)
-            self._look_at(unfiltered, self._stage.size, np.arange(self._whole.linked.size))
+            self._look_at(unfiltered, self._ledger.liquidated.size, np.arange(self._whole.linked.size))
         if self.chosen.listed and not self.chosen.alone and self._age > _LASTING:
-            self.book, self.chosen = by_themselves(self._whole, self.chosen)
+            self._width = _FURTHER * moved
+            self._keep_to_themselves(values - self._width * np.abs(values), surplus - self._width * np.abs(surplus))
+            self._price = price
+        if not self.chosen.alone:
+            self._price = price
+
+    def _keep_to_themselves(self, values: Floats, surplus: Floats) -> None:
+        """Give those a book of their own who can act before prices have moved to where units are worth so little."""
+        chosen, which = self.chosen, np.zeros(self._active.size, dtype=np.bool_)
+        which[self._whole.linked] = True
+        chunks = chosen.bounds.size - 1
+        over_chunks(fused.may_act, chunks, self.count, self._whole, self._ledger, values, surplus, chosen, which)
+        rows = chosen.rows[which[chosen.rows]]
+        self.book, self.chosen = by_themselves(self._whole, listed(self._whole, self._ready.bounds, rows))
+        self.count = rows.size
 
     def _look_at(self, chosen: Chosen, count: int, linked: Ints) -> None:
         self.chosen, self.count, self.linked, self.book, self._age = chosen, count, linked, self._whole, 0
@@ -139,7 +157,7 @@ class _Active:
 
     def _list(self, done: int) -> None:
         """List the accounts that have been reached and are not done, unless they are most of all."""
-        rows = np.flatnonzero(self._active & (self._stage < DONE))
+        rows = np.flatnonzero(self._active & (self._ledger.stage < DONE))
         self._done, linked = done, np.flatnonzero(self._active[self._whole.linked])
         if rows.size > _MOST * self._active.size:
             self._look_at(self._everybody, self._active.size, linked)
@@ -165,7 +183,7 @@ class CompiledPass:
             (self.firsts.called, self.firsts.liquidated, self.firsts.cause),
             ready.opening,
         )
-        self._active = _Active(ready, book, liquidated, self._ledger.stage)
+        self._active = _Active(ready, book, self._ledger)
         self._reading = _reading(inputs, ready.ends_only)
         chunks = ready.bounds.size - 1
         self._sums = fused.Sums(
@@ -183,7 +201,7 @@ class CompiledPass:
         price = prices(inputs.markets.price, state.log_drop)
         values, recovery = unit_values(inputs.positions, price, state.average), 1.0 - state.haircut
         surplus, active = unit_surplus(book, values), self._active
-        active.look(inputs, price, surplus, int(sums.done.sum()))
+        active.look(inputs, price, values, surplus, int(sums.done.sum()))
         funds = funds_of(self._ready, active.linked, values, recovery)
         watched = fused_funds.watch(ledger, book.linked, funds)
         over_chunks(
@@ -198,7 +216,7 @@ class CompiledPass:
             surplus,
             recovery,
             number,
-            fused_funds.table_of(funds),
+            funds or fused_funds.NO_FUNDS,
             active.chosen,
             self._falling,
         )

@@ -40,9 +40,6 @@ from contagion.kernels.packed import (
 )
 from contagion.kernels.reaction import Funds
 
-ASKED, NEED, RECEIVED, GIVEN, DRAWN = range(len(Funds._fields))
-"""Columns of the ledger's funds."""
-
 _PIECE = 4096
 """Accounts that are found before they are evaluated: what stands between the two stays in the cache."""
 
@@ -83,10 +80,12 @@ def _short(
     start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
     rows, alone = chosen.rows, chosen.alone
     if not chosen.listed:
+        begin = start[first]
         for i in range(np.uint64(first), np.uint64(last)):
-            left = spare[i]
-            for p in range(start[i], ends[i]):
+            left, end = spare[i], ends[i]
+            for p in range(begin, end):
                 left += quantity[p] * unit[column[p]]
+            begin = end
             found[count] = i
             count += np.uint64(not left >= 0.0)
         return count
@@ -168,6 +167,26 @@ def _breaching(
 
 
 @compiled
+def may_act(
+    chunk: int,
+    end: int,
+    book: Packed,
+    ledger: Ledger,
+    values: Floats,
+    surplus: Floats,
+    chosen: Chosen,
+    which: Bools,
+) -> None:
+    """Mark the places of accounts that have to be looked at where units are worth so little (k, …)."""
+    found = np.empty(_PIECE, dtype=np.uint32)
+    for first in range(chosen.bounds[chunk], chosen.bounds[end], _PIECE):
+        last = min(first + _PIECE, chosen.bounds[end])
+        count = _breaching(book, ledger, values, surplus, chosen, first, last, found)
+        for place in found[:count]:
+            which[place] = True
+
+
+@compiled
 def _evaluate(
     book: Packed,
     ledger: Ledger,
@@ -181,7 +200,7 @@ def _evaluate(
     values: Floats,
     recovery: Floats,
     number: int,
-    funds: Floats,
+    funds: Funds,
     falling: bool,
 ) -> tuple[float, int, int]:
     """Take the lines of some accounts of one chunk, and let them act: calls, stop-losses, liquidations, deficits.
@@ -197,7 +216,7 @@ def _evaluate(
     spare, liquidated, opening = ledger.spare, ledger.liquidated, ledger.opening
     first_called, first_sold, first_cause = ledger.called, ledger.sold, ledger.cause
     quoting, lost = ledger.equity, ledger.lost
-    stage, linked, funded, link = ledger.stage, book.linked, funds.shape[0] > 0, 0
+    stage, linked, funded, link = ledger.stage, book.linked, funds.asked.size > 0, 0
     deficits, done = sums.deficits[chunk], sums.done
     kept, read = reading.kept, reading.deficits
     listed, alone = chosen.rows, chosen.alone
@@ -242,8 +261,8 @@ def _evaluate(
         if funded and marks & LINKED:
             while linked[link] < a:  # both ascend
                 link += 1
-            asked, need, drawn = funds[link, ASKED], funds[link, NEED], funds[link, DRAWN]
-            received, given = funds[link, RECEIVED], funds[link, GIVEN]
+            asked, need, drawn = funds.asked[link], funds.need[link], funds.drawn[link]
+            received, given = funds.received[link], funds.given[link]
         now, cause = before, 0
         if before < 1.0 or falling or phase == OPEN:
             share = 0.0
@@ -324,7 +343,7 @@ def account_pass(
     surplus: Floats,
     recovery: Floats,
     number: int,
-    funds: Floats,
+    funds: Funds,
     chosen: Chosen,
     falling: bool,
 ) -> None:

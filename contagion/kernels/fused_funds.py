@@ -19,19 +19,23 @@ from contagion.kernels.packed import CALL_LEVEL, CALL_TARGET, POLICY, STRICT, Pa
 from contagion.kernels.reaction import Funds
 from contagion.kernels.threads import over_chunks
 
-__all__ = ["asked_and_worth", "by_account", "raised", "table_of", "unwatch", "watch"]
+__all__ = ["NO_FUNDS", "asked_and_worth", "by_account", "raised", "unwatch", "watch"]
+
+
+NO_FUNDS = Funds(*(np.zeros(0) for _ in Funds._fields))
+"""What a pass is told if nobody asks for any."""
 
 
 def asked_and_worth(asking: Packed, places: Ints, values: Floats, recovery: Floats) -> tuple[Floats, Floats]:
     """Return what linked accounts (l,) ask for, and what they are worth to who asks them, USD; 0 but at ``places``."""
-    asked, worth = np.zeros((2, asking.cash.size))
+    asked, worth = np.zeros(asking.cash.size), np.zeros(asking.cash.size)
     over_chunks(_ask, places.size, places.size, asking, places, values, recovery, asked, worth)
     return asked, worth
 
 
 def raised(asked: Floats, worth: Floats, funded: Ints, source: Ints) -> Funds | None:
     """Return the funds that margin calls raise along the links; None if nobody asks for any."""
-    funds = Funds(asked, asked.copy(), *np.zeros((3, asked.size)))
+    funds = Funds(asked, asked.copy(), *(np.zeros(asked.size) for _ in range(3)))
     return funds if _raise(funded, source, worth, *funds) else None
 
 
@@ -44,11 +48,6 @@ def by_account(funds: Funds | None, linked: Ints, size: int) -> tuple[Floats, Fl
     return received, given
 
 
-def table_of(funds: Funds | None) -> Floats:
-    """Return the funds of linked accounts as a pass reads them (l, 5); no rows if there are none."""
-    return np.zeros((0, len(Funds._fields))) if funds is None else np.column_stack(funds)
-
-
 def watch(ledger: Ledger, linked: Ints, funds: Funds | None) -> tuple[Ints, Floats]:
     """See to it that accounts are looked at that ask, receive or give; return who, and their spare surplus.
 
@@ -56,11 +55,9 @@ def watch(ledger: Ledger, linked: Ints, funds: Funds | None) -> tuple[Ints, Floa
     """
     if funds is None:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    matters = (funds.asked != 0.0) | (funds.given != 0.0) | (funds.drawn != 0.0)  # who receives has asked
-    rows = linked[matters & (ledger.stage[linked] == OPEN)]
-    spare = ledger.spare[rows]
-    ledger.spare[rows] = -np.inf
-    return rows, spare
+    rows, spare = np.empty(linked.size, dtype=np.int64), np.empty(linked.size)
+    count = _watch(linked, funds.asked, funds.given, funds.drawn, ledger.stage, ledger.spare, rows, spare)
+    return rows[:count], spare[:count]
 
 
 def unwatch(ledger: Ledger, rows: Ints, spare: Floats) -> None:
@@ -127,3 +124,26 @@ def _raise(
         if given[giving] > 0.0 and drawn[giving] < 1.0:
             drawn[giving] = min(1.0, given[giving] / worth[giving])
     return asks
+
+
+@compiled
+def _watch(
+    linked: Ints,
+    asked: Floats,
+    given: Floats,
+    drawn: Floats,
+    stage: NDArray[np.uint8],
+    spare: Floats,
+    rows: Ints,
+    before: Floats,
+) -> int:
+    """Have accounts looked at that ask, give or are drawn upon; who receives has asked. Return how many there are."""
+    count = 0
+    for link in range(linked.size):
+        if asked[link] != 0.0 or given[link] != 0.0 or drawn[link] != 0.0:
+            a = np.uint64(linked[link])
+            if stage[a] == OPEN:
+                rows[count], before[count] = a, spare[a]
+                spare[a] = -np.inf
+                count += 1
+    return count

@@ -117,42 +117,6 @@ def _several_levels(rules: Floats, platform: Ints) -> Bools:
     return ~alone[platform]
 
 
-def some(book: Packed, rows: NDArray[Any]) -> Packed:
-    """Return some of the accounts, ascending, as if there were no others; links and owners are left out.
-
-    ``linked`` stay what they are, in the numbers of the whole.
-    """
-    nobody = np.zeros(0, dtype=np.int64)
-    start, positions = _those(book.start, rows)
-    owed_start, claims = _those(book.owed_start, rows)
-    by_account = {name: getattr(book, name)[rows] for name in ("cash", "rule", "mark", "entry", "stop_loss")}
-    runs, tests = runs_of_tests(by_account["mark"])
-    made = book._replace(
-        start=start,
-        column=book.column[positions],
-        quantity=book.quantity[positions],
-        **by_account,
-        owed_start=owed_start,
-        owed_by=book.owed_by[claims],
-        owed=book.owed[claims],
-        funded=nobody,
-        source=nobody,
-        owned=nobody,
-        runs=runs,
-        tests=tests,
-    )
-    return frozen(made)
-
-
-def _those(start: NDArray[Any], rows: NDArray[Any]) -> tuple[NDArray[Any], Ints]:
-    """Return where the entries of some rows begin, once the others are gone, and which entries they are."""
-    first = start[rows].astype(np.int64)
-    count = start[1:][rows] - first
-    ends = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(count)])
-    entries = np.arange(ends[-1]) + np.repeat(first - ends[:-1], count)
-    return ends.astype(start.dtype), entries
-
-
 def runs_of_tests(mark: NDArray[np.uint8]) -> tuple[Ints, Ints]:
     """Return where runs of accounts begin that are tested alike (r + 1, with the end), and for what (r,): marks."""
     tests = mark & (CALLS | STOP)

@@ -13,8 +13,9 @@ from contagion.errors import InputError
 from contagion.io.partitioned import read_part
 from contagion.kernels import Inputs, chunks, fused_lines, fused_screen
 from contagion.kernels.accounts import unit_values
+from contagion.kernels.excerpt import excerpt
 from contagion.kernels.inputs import Bools, Ints
-from contagion.kernels.packed import pack, some, spare, unit_surplus
+from contagion.kernels.packed import pack, spare, unit_surplus
 from contagion.kernels.threads import over_chunks
 from contagion.lookup import code
 from contagion.parts.book import Book, Summary
@@ -89,7 +90,7 @@ def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
     over_chunks(fused_screen.weights, cuts.size - 1, size, accounts, surplus, cuts, weight)
     return Book(
         accounts=accounts,
-        asking=some(accounts, accounts.linked),
+        asking=excerpt(accounts, accounts.linked),
         opening=lines[:, 3].copy(),
         spare=spare(accounts, weight),
         bounds=cuts,

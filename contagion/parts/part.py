@@ -8,7 +8,7 @@ from contagion.kernels import fused, fused_lines
 from contagion.kernels.chosen import everybody
 from contagion.kernels.chunks import sums_of_some
 from contagion.kernels.final_sums import account_sums
-from contagion.kernels.fused_funds import asked_and_worth, by_account, table_of, unwatch, watch
+from contagion.kernels.fused_funds import NO_FUNDS, asked_and_worth, by_account, unwatch, watch
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.packed import CALLS, LINKED, WATCHED
 from contagion.kernels.reaction import Funds
@@ -68,7 +68,7 @@ class Part:
             at.surplus[:, self.columns],
             at.recovery,
             number,
-            table_of(funds),
+            funds or NO_FUNDS,
             everybody(book.accounts, cuts, filtered=not at.everybody),
             False,
         )

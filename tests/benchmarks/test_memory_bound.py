@@ -16,6 +16,7 @@ from contagion.kernels import compiled, fused, fused_lines, rounds
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chosen import everybody
 from contagion.kernels.chunks import bounds
+from contagion.kernels.fused_funds import NO_FUNDS
 from contagion.kernels.inputs import Floats
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import CALLS, LINKED, WATCHED, Packed, frozen, runs_of_tests, unit_surplus
@@ -124,7 +125,7 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
             surplus,
             recovery,
             1,
-            np.zeros((0, 5)),
+            NO_FUNDS,
             chosen,
             False,
         )
