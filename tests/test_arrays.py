@@ -45,12 +45,12 @@ def holdings(system: ct.System) -> dict[str, dict[tuple[object, ...], float]]:
 def test_accounts_stand_by_platform_duties_holdings_and_name(seed: int) -> None:
     system, scenario = crowded(seed)
     held = holdings(system)
-    more = {
-        row["account"]: row["owner"] != "" or not math.isnan(row["stop_loss"]) or row["call_policy"] != "none"
+    duties = {
+        row["account"]: (row["call_policy"] != "none", not math.isnan(row["stop_loss"]), row["owner"] != "")
         for row in system.accounts.to_dict("records")
     }
     platform = dict(zip(system.accounts["account"], system.accounts["platform"], strict=True))
-    expected = sorted(held, key=lambda name: (platform[name], more[name], len(held[name]), name))
+    expected = sorted(held, key=lambda name: (platform[name], duties[name], len(held[name]), name))
     inputs, labels = lower(system, scenario)
     assert labels.accounts.tolist() == expected
     assert system.accounts["account"].iloc[labels.account_rows].tolist() == expected

@@ -14,9 +14,12 @@ import contagion as ct
 from contagion import generate, kernels
 from contagion.arrays import lower
 from contagion.kernels import (
+    active,
     chunks,
     compiled,
+    excerpt,
     fused,
+    fused_funds,
     fused_lines,
     fused_screen,
     rounds,
@@ -26,6 +29,7 @@ from contagion.kernels import (
 )
 from contagion.kernels.accounts import FUNDING
 from contagion.kernels.inputs import FUND, Codes, Floats, Ints
+from contagion.kernels.packed import Packed
 from contagion.kernels.reaction import Immune, State
 from contagion.validate import applied
 from tests.random_systems import random_tables
@@ -81,12 +85,36 @@ def test_every_rule_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, seed: i
     tables, scenario = random_tables(np.random.default_rng(seed), shorts=seed % 2 == 0, size="large")
     inputs = lowered(to_system(tables), to_scenario(scenario))
     monkeypatch.setattr(chunks, "_ACCOUNTS", 7)  # several chunks
-    monkeypatch.setattr(compiled, "_MOST", 1.0)  # lists, however long
+    monkeypatch.setattr(active, "_MOST", 1.0)  # lists, however long
+    monkeypatch.setattr(active, "_LASTING", seed % 3)  # books of their own, sooner or later
+    monkeypatch.setattr(active, "_FURTHER", (0.5, 8.0)[seed % 2])  # that hold too few accounts soon, or never
     sparse, full, listed = runs(monkeypatch, inputs)
     assert_same(sparse, full)
     assert_same(sparse, listed)
     for record in listed.records:
         assert record.liquidated_count <= record.evaluated_count <= inputs.accounts.cash.size
+
+
+def test_lists_that_last_get_books_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the accounts are liquidated, step by step: one book does, or many that are soon too small."""
+    inputs = lowered(*generate.system(accounts=3_000, seed=5))
+    made: list[int] = []
+    page = active._page
+
+    def noted(whole: fused_lines.Ledger, book: Packed, rows: Ints) -> fused_lines.Ledger:
+        made.append(rows.size)
+        return page(whole, book, rows)
+
+    monkeypatch.setattr(active, "_page", noted)
+    monkeypatch.setattr(active, "_MOST", 1.0)
+    for further, least, most in ((5.0, 1, 3), (0.1, 4, 40)):
+        monkeypatch.setattr(active, "_FURTHER", further)
+        made.clear()
+        sparse, full, listed = runs(monkeypatch, inputs)
+        assert_same(sparse, full)
+        assert_same(sparse, listed)
+        assert 2 * least <= len(made) <= 2 * most  # two runs
+        assert 0 < min(made) <= max(made) < 1_800
 
 
 @pytest.mark.parametrize("seed", some(10))
@@ -141,7 +169,7 @@ def test_who_is_asked_for_funds_answers_though_no_price_has_reached_it(
     monkeypatch: pytest.MonkeyPatch, lot: int
 ) -> None:
     """Chains of funding, from zero and from a state in which somebody has sold: sources are never left out."""
-    monkeypatch.setattr(compiled, "_MOST", 1.0)
+    monkeypatch.setattr(active, "_MOST", 1.0)
     drawn = 0
     for seed in some(160)[lot::4]:
         inputs = lowered(*funded(seed))
@@ -267,7 +295,14 @@ def plain() -> Iterator[dict[str, ModuleType]]:
     made: dict[str, ModuleType] = {}
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for module in (fused_lines, fused_screen, fused, sparse_products):  # those that others call come first
+            for module in (
+                fused_lines,
+                fused_funds,
+                fused_screen,
+                fused,
+                excerpt,
+                sparse_products,
+            ):  # those that others call come first
                 made[module.__name__] = _again(module)
                 patch.setitem(sys.modules, module.__name__, made[module.__name__])
         yield made
@@ -291,9 +326,15 @@ def _again(module: ModuleType) -> ModuleType:
 @pytest.mark.parametrize("seed", some(12))
 def test_the_kernels_as_plain_python(monkeypatch: pytest.MonkeyPatch, plain: dict[str, ModuleType], seed: int) -> None:
     inputs = lowered(*draw(seed, shorts=seed % 2 == 0))
-    for name in ("fused", "fused_lines", "fused_screen"):
-        monkeypatch.setattr(compiled, name, plain[f"contagion.kernels.{name}"])
-    monkeypatch.setattr(screen, "fused_screen", plain["contagion.kernels.fused_screen"])
+    for module, names in (
+        (compiled, ("fused", "fused_funds", "fused_lines", "fused_screen")),
+        (active, ("fused", "fused_screen")),
+        (screen, ("fused_screen",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, plain[f"contagion.kernels.{name}"])
+    for module in (compiled, active):
+        monkeypatch.setattr(module, "excerpt", plain["contagion.kernels.excerpt"].excerpt)
     with np.errstate(over="ignore"):  # hashes wrap around, which compiled integers do silently
         sparse, full, listed = runs(monkeypatch, inputs)
     assert_same(sparse, full)

@@ -123,6 +123,7 @@ class _Search:
     def result(self, tol: float) -> Rounds:
         """Return where the rounds have come to."""
         steps = self._steps
+        self._pass.flush()
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
         return Rounds(
             self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps), float(self._bound)
@@ -164,6 +165,7 @@ class _Search:
     def _look(self) -> None:
         made = self._made
         assert made is not None
+        self._pass.flush()
         path = self._path()
         along = self._along(path)
         reach = lower_bound(self._inputs, path, along, made.sold, self._pass.opening, self._immune)

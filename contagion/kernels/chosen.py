@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.kernels.excerpt import excerpt
 from contagion.kernels.inputs import Ints
 from contagion.kernels.packed import Packed, runs_of_tests
 
-__all__ = ["Chosen", "by_themselves", "everybody", "listed"]
+__all__ = ["Chosen", "everybody", "listed"]
 
 
 class Chosen(NamedTuple):
@@ -22,21 +21,20 @@ class Chosen(NamedTuple):
     runs: Ints  # (r + 1,) first place of each run of accounts that are tested alike, and the end
     tests: Ints  # (r,) marks of each run that tell which tests are due: CALLS, STOP
     listed: bool
-    alone: bool  # whether the book holds the listed accounts and no others
     filtered: bool  # whether a product or two a position tell who may act; else all do
+
+    @property
+    def size(self) -> int:
+        """How many accounts there are."""
+        return int(self.bounds[-1])
 
 
 def everybody(book: Packed, bounds: Ints, filtered: bool = True) -> Chosen:
     """Return all accounts of a book with the given chunks."""
-    return Chosen(np.zeros(0, dtype=np.uint32), bounds, book.runs, book.tests, False, False, filtered)
+    return Chosen(np.zeros(0, dtype=np.uint32), bounds, book.runs, book.tests, False, filtered)
 
 
 def listed(book: Packed, bounds: Ints, rows: NDArray[Any]) -> Chosen:
     """Return some accounts, ascending; ``bounds`` are those of all."""
     runs, tests = runs_of_tests(book.mark[rows])
-    return Chosen(rows.astype(np.uint32), np.searchsorted(rows, bounds), runs, tests, True, False, True)
-
-
-def by_themselves(book: Packed, chosen: Chosen) -> tuple[Packed, Chosen]:
-    """Return a book of the listed accounts alone, and where they stand in it."""
-    return excerpt(book, chosen.rows), chosen._replace(alone=True)
+    return Chosen(rows.astype(np.uint32), np.searchsorted(rows, bounds), runs, tests, True, True)

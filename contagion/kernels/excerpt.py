@@ -7,22 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.kernels.inputs import Floats
+from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.jit import compiled
-from contagion.kernels.packed import Packed, frozen, runs_of_tests
+from contagion.kernels.packed import STOP, Packed, frozen, runs_of_tests
 from contagion.kernels.threads import over_chunks
 
-__all__ = ["excerpt"]
+__all__ = ["excerpt", "places_of"]
 
 
 def excerpt(book: Packed, rows: NDArray[Any]) -> Packed:
-    """Return some of the accounts, ascending, as if there were no others; links and owners are left out.
-
-    ``linked`` stay what they are, in the numbers of the whole.
-    """
-    rows, nobody = rows.astype(np.uint32), np.zeros(0, dtype=np.int64)
+    """Return some of the accounts, ascending, as if there were no others; links between them are left out."""
+    nobody = np.zeros(0, dtype=np.int64)
+    linked, owned = places_of(book.linked, rows)[1], places_of(book.owned, rows)[1]
+    rows = rows.astype(np.uint32)
     start, owed_start = _starts(book.start, rows), _starts(book.owed_start, rows)
-    by_account = {name: getattr(book, name)[rows] for name in ("cash", "rule", "mark", "entry", "stop_loss")}
+    by_account = {name: getattr(book, name)[rows] for name in ("cash", "rule", "mark", "entry")}
+    stops = np.flatnonzero(by_account["mark"] & STOP)
+    stop_loss = np.full(rows.size, np.nan)
+    stop_loss[stops] = book.stop_loss[rows[stops]]
     runs, tests = runs_of_tests(by_account["mark"])
     column, quantity = _entries(book.start, book.column, book.quantity, rows, start)
     owed_by, owed = _entries(book.owed_start, book.owed_by, book.owed, rows, owed_start)
@@ -31,16 +33,25 @@ def excerpt(book: Packed, rows: NDArray[Any]) -> Packed:
         column=column,
         quantity=quantity,
         **by_account,
+        stop_loss=stop_loss,
         owed_start=owed_start,
         owed_by=owed_by,
         owed=owed,
+        linked=linked,
         funded=nobody,
         source=nobody,
-        owned=nobody,
+        owned=owned,
         runs=runs,
         tests=tests,
     )
     return frozen(made)
+
+
+def places_of(accounts: Ints, rows: NDArray[Any]) -> tuple[Ints, Ints]:
+    """Return which of some accounts are among the rows, which ascend, and where these stand among them."""
+    place = np.searchsorted(rows, accounts)
+    inside = np.flatnonzero(rows[np.minimum(place, rows.size - 1)] == accounts) if rows.size else place[:0]
+    return inside, place[inside]
 
 
 def _starts(start: NDArray[Any], rows: NDArray[np.uint32]) -> NDArray[Any]:

@@ -73,12 +73,12 @@ def _short(
     found: NDArray[np.uint32],
     count: np.uint64,
 ) -> np.uint64:
-    """Add the places of accounts whose surplus is below zero to those found; ``unit`` (k,) is what a unit adds to it.
+    """Add accounts whose surplus is below zero to those found; ``unit`` (k,) is what a unit adds to it.
 
     The loop that a round spends its time in: one product a position, and nothing else is read.
     """
     start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
-    rows, alone = chosen.rows, chosen.alone
+    rows = chosen.rows
     if not chosen.listed:
         begin = start[first]
         for i in range(np.uint64(first), np.uint64(last)):
@@ -91,11 +91,10 @@ def _short(
         return count
     for i in range(np.uint64(first), np.uint64(last)):
         a = np.uint64(rows[i])
-        at = np.uint64(i) if alone else a
         left = spare[a]
-        for p in range(start[at], ends[at]):
+        for p in range(start[a], ends[a]):
             left += quantity[p] * unit[column[p]]
-        found[count] = at
+        found[count] = a
         count += np.uint64(not left >= 0.0)
     return count
 
@@ -113,19 +112,18 @@ def _short_or_stopped(
     found: NDArray[np.uint32],
     count: np.uint64,
 ) -> np.uint64:
-    """Add the places of accounts whose surplus is below zero, or whose equity is below their stop-loss."""
+    """Add accounts whose surplus is below zero, or whose equity is below their stop-loss."""
     start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
     cash, entry, stop_loss = book.cash, book.entry, book.stop_loss
-    rows, listed, alone = chosen.rows, chosen.listed, chosen.alone
+    rows, listed = chosen.rows, chosen.listed
     for i in range(np.uint64(first), np.uint64(last)):
         a = np.uint64(rows[i]) if listed else np.uint64(i)
-        at = a if listed and not alone else np.uint64(i)
         left, equity = spare[a], 0.0
-        for p in range(start[at], ends[at]):
+        for p in range(start[a], ends[a]):
             left += quantity[p] * unit[column[p]]
             equity += quantity[p] * values[column[p], 3]
-        stopped = equity + (cash[at] - entry[at]) < stop_loss[at] * opening[a] and left < np.inf
-        found[count] = at
+        stopped = equity + (cash[a] - entry[a]) < stop_loss[a] * opening[a] and left < np.inf
+        found[count] = a
         count += np.uint64(stopped or not left >= 0.0)
     return count
 
@@ -141,7 +139,7 @@ def _breaching(
     last: int,
     found: NDArray[np.uint32],
 ) -> np.uint64:
-    """Write the places in the book of accounts that may act or have to be looked at, and return how many there are.
+    """Write which accounts may act or have to be looked at, and return how many there are.
 
     ``first`` and ``last`` bound places in the list, or accounts if there is none. Surplus at the liquidation level, or
     at the call level of those who answer calls, is linear in holdings, and so is equity. Accounts with the same tests
@@ -177,21 +175,20 @@ def may_act(
     chosen: Chosen,
     which: Bools,
 ) -> None:
-    """Mark the places of accounts that have to be looked at where units are worth so little (k, …)."""
+    """Mark accounts that have to be looked at where units are worth so little (k, …)."""
     found = np.empty(_PIECE, dtype=np.uint32)
     for first in range(chosen.bounds[chunk], chosen.bounds[end], _PIECE):
         last = min(first + _PIECE, chosen.bounds[end])
         count = _breaching(book, ledger, values, surplus, chosen, first, last, found)
-        for place in found[:count]:
-            which[place] = True
+        for a in found[:count]:
+            which[a] = True
 
 
 @compiled
 def _evaluate(
     book: Packed,
     ledger: Ledger,
-    places: NDArray[np.uint32],
-    chosen: Chosen,
+    rows: NDArray[np.uint32],
     sums: Sums,
     held: Floats,
     fresh: Floats,
@@ -219,18 +216,16 @@ def _evaluate(
     stage, linked, funded, link = ledger.stage, book.linked, funds.asked.size > 0, 0
     deficits, done = sums.deficits[chunk], sums.done
     kept, read = reading.kept, reading.deficits
-    listed, alone = chosen.rows, chosen.alone
     moved, called_count, sold_count = 0.0, 0, 0
-    for i in range(places.size):
-        at = places[i]
-        a = listed[at] if alone else at
-        marks, rule, phase = mark[at], rule_of[at], stage[a]
-        first, end = start[at], ends[at]
+    for i in range(rows.size):
+        a = rows[i]
+        marks, rule, phase = mark[a], rule_of[a], stage[a]
+        first, end = start[a], ends[a]
         weighted = debt = maintenance = equity = value = 0.0
-        paid = cash[at] - entry[at]
+        paid = cash[a] - entry[a]
         if marks & OWED:
             claims = 0.0
-            for c in range(owed_start[at], owed_ends[at]):
+            for c in range(owed_start[a], owed_ends[a]):
                 claims += owed[c] * recovery[owed_by[c]]
             paid += claims
         if phase >= OWES:
@@ -246,7 +241,7 @@ def _evaluate(
             maintenance += units * values[k, 2]
             equity += units * values[k, 3]
             value += units * values[k, 4]
-        weighted, debt = (weighted - entry[at]) + max(cash[at], 0.0), debt + max(-cash[at], 0.0)
+        weighted, debt = (weighted - entry[a]) + max(cash[a], 0.0), debt + max(-cash[a], 0.0)
         equity, value = equity + paid, value + paid
         before = liquidated[a]
         strict, policy = rules[rule, STRICT], rules[rule, POLICY]
@@ -272,7 +267,7 @@ def _evaluate(
                 cause = VOLUNTARY if share > 0.0 else 0
             if drawn > share:
                 share, cause = drawn, FUNDING
-            if marks & STOP and equity < stop_loss[at] * opening[a] and share < 1.0:
+            if marks & STOP and equity < stop_loss[a] * opening[a] and share < 1.0:
                 share, cause = 1.0, STOP_LOSS
             margin = surplus_at(strict, weighted, debt, maintenance, rules[rule, LEVEL])
             if received != 0.0:
@@ -363,7 +358,6 @@ def account_pass(
                 book,
                 ledger,
                 found[:count],
-                chosen,
                 sums,
                 held,
                 fresh,

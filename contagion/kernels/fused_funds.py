@@ -108,9 +108,10 @@ def _raise(
     """
     asks = False
     for row in range(funded.size):
-        asking, giving = np.uint64(funded[row]), np.uint64(source[row])
-        left = need[asking]
-        asks |= asked[asking] != 0.0
+        asking = np.uint64(funded[row])
+        if asked[asking] == 0.0:
+            continue
+        asks, giving, left = True, np.uint64(source[row]), need[asking]
         if left <= 0.0:
             continue
         taken = min(left, max(0.0, worth[giving] - given[giving]))
@@ -119,10 +120,9 @@ def _raise(
         need[asking] = left - taken
         received[asking] += taken
         given[giving] += taken
-    for row in range(source.size):
-        giving = np.uint64(source[row])
-        if given[giving] > 0.0 and drawn[giving] < 1.0:
-            drawn[giving] = min(1.0, given[giving] / worth[giving])
+    for a in range(given.size):
+        if given[a] > 0.0 and drawn[a] < 1.0:
+            drawn[a] = min(1.0, given[a] / worth[a])
     return asks
 
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
+_DENSE = 100
+"""Linked markets up to which a dense system is solved before a sparse one is set up. LAPACK takes one thread for those
+of this size, so that the number of threads changes no bit."""
+
+
 class Clearing(NamedTuple):
     """Outcome of all markets, each (m,)."""
 
@@ -90,27 +95,34 @@ def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Fl
     side, and a border row keeps it out of the solution, Σ D·z = 0. Components that a market of infinite depth holds
     need no border.
     """
-    from scipy import sparse  # loaded where it is used: it would double the import time of the package
-    from scipy.sparse import linalg
-
     held = sum_by(markets.component, np.isinf(markets.depth).astype(np.float64), markets.price.size) > 0.0
     floating = ~held[markets.component[coupled]]
     _, border = np.unique(markets.component[coupled][floating], return_inverse=True)
     rows, size, extra = np.flatnonzero(floating), coupled.size, int(border.max(initial=-1)) + 1
     weight = depth[floating] / sum_by(border, depth[floating], extra)[border]
     row, column, link = _links(markets, coupled)
-    held_up = np.flatnonzero(depth)
-    entries = (
-        np.concatenate([link, depth[held_up], np.ones(rows.size), weight]),
-        (
-            np.concatenate([row, held_up, rows, size + border]),
-            np.concatenate([column, held_up, size + border, rows]),
-        ),
+    cells = (
+        np.concatenate([link, depth, np.ones(rows.size), weight]),
+        np.concatenate([row, np.arange(size), rows, size + border]),
+        np.concatenate([column, np.arange(size), size + border, rows]),
     )
-    matrix: sparse.csc_array = sparse.csc_array(entries, shape=(size + extra, size + extra))
-    known = np.concatenate([excess, np.zeros((extra, *excess.shape[1:]))])
-    z: Floats = linalg.spsolve(matrix, known, permc_spec="MMD_AT_PLUS_A")  # symmetric but for the border: far less fill
-    return z[:size]
+    return _solved(*cells, np.concatenate([excess, np.zeros((extra, *excess.shape[1:]))]))[:size]
+
+
+def _solved(value: Floats, row: Ints, column: Ints, known: Floats) -> Floats:
+    """Return the solution of a square system of equations; cells that are given twice add up."""
+    size = known.shape[0]
+    if size <= _DENSE:
+        matrix = np.bincount(row * size + column, value, minlength=size * size).reshape(size, size)
+        dense: Floats = np.linalg.solve(matrix, known).astype(np.float64, copy=False)
+        return dense
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+    from scipy.sparse import linalg
+
+    some = value != 0.0
+    slim: sparse.csc_array = sparse.csc_array((value[some], (row[some], column[some])), shape=(size, size))
+    found: Floats = linalg.spsolve(slim, known, permc_spec="MMD_AT_PLUS_A")  # symmetric but for the border: less fill
+    return found
 
 
 def _links(markets: Markets, coupled: Ints) -> tuple[Ints, Ints, Floats]:

@@ -78,3 +78,9 @@ class Pass(Protocol):
 
     def __call__(self, number: int, state: State) -> Reaction:
         """Return what accounts do in round ``number`` at the prices and haircuts of a state."""
+
+    def flush(self) -> None:
+        """Bring the shares (a,) that were returned, and when accounts first acted, up to date.
+
+        Between rounds nobody reads them, so a pass may keep its notes elsewhere.
+        """

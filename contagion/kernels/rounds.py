@@ -213,6 +213,9 @@ class SparsePass:
         self._last = state, reaction, lost
         return reaction
 
+    def flush(self) -> None:
+        """Nothing is left to be done: every round brings them up to date."""
+
     def _stands_still(self, state: State) -> bool:
         """Return whether accounts see what they last saw, and have done what they then did."""
         assert self._last is not None
@@ -261,6 +264,7 @@ def iterate(
             converged = consistent and settled(steps, tol)
             if report is not None:
                 report(records[-1])
+    react.flush()
     return Rounds(state, records, *react.firsts, converged)
 
 

@@ -72,8 +72,7 @@ def build(inputs: Inputs, book: Packed, lines: Floats, bounds: Ints) -> Screen:
 def moves(screen: Screen, inputs: Inputs, price: Floats) -> Floats:
     """Return the largest fall plus the largest rise (g,) of the prices that matter to each group."""
     seen, held = _prices(inputs, price)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        both = np.stack([_relative(seen, screen.seen), _relative(held, screen.held)])
+    both = np.stack([relative_move(seen, screen.seen), relative_move(held, screen.held)])
     by_seen = np.stack([np.maximum(0.0, -both[0]), np.maximum(0.0, both[0])])
     by_both = np.stack([np.maximum(0.0, -both).max(axis=0), np.maximum(0.0, both).max(axis=0)])
     if not seen.size:  # nobody holds anything
@@ -83,7 +82,9 @@ def moves(screen: Screen, inputs: Inputs, price: Floats) -> Floats:
     return move
 
 
-def _relative(now: Floats, before: Floats) -> Floats:
+@np.errstate(divide="ignore", invalid="ignore")
+def relative_move(now: Floats, before: Floats) -> Floats:
+    """Return by which share prices have moved; infinite if they were zero."""
     return np.where(now == before, 0.0, now / before - 1.0)
 
 

@@ -155,5 +155,8 @@ class PartsPass:
             liquidated_count=int(counts[1]),
         )
 
+    def flush(self) -> None:
+        """Nothing is left to be done: the parts keep their accounts to themselves."""
+
 
 _BY_NODE = ("deficits", "owned")
