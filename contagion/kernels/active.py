@@ -1,7 +1,8 @@
 """Which accounts rounds go through, and where what is read and written of them stands.
 
-Accounts that prices have reached are listed, by the screen (`contagion.kernels.screen`). A list that lasts gets a book
-and a ledger of its own: a tenth of all accounts, scattered over memory, would take most of its lines into the cache.
+Accounts that prices have reached are listed, by the screen (`contagion.kernels.screen`), unless they are most of all.
+Once prices move by little, those that can act before they have moved by much more get a book and a ledger of their own:
+a tenth of all accounts, scattered over memory, would take most of its lines into the cache.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Active", "View"]
 
-_MOST = 0.6
-"""Share of the accounts from which a pass over all is cheaper than a list of those that can have changed."""
+_MOST = 0.3
+"""Share of the accounts from which a pass over all is cheaper than to list those that can have changed."""
 
 _STALE, _STALE_ALONE = 0.1, 0.5
 """Share of a list that has to be done before it is drawn up anew; of a list with a book of its own."""
 
 _LASTING = 2
-"""Rounds after which a list that has not changed gets a book of its own."""
+"""Rounds between two looks whether those who can act are few enough for a book of their own."""
+
+_FEW = 0.3
+"""Share of the accounts that are looked at up to which these are few."""
 
 _AHEAD, _FAR = 1.2, 0.004
 """Times as far as prices have moved, and how much further, that accounts are listed: not to list a few more soon."""
@@ -79,10 +83,8 @@ class Active:
         self._ready, self._screen, self._quoting = ready, ready.screen, quoting
         self._done, self._age, self._price, self._width = 0, 0, np.ones(1), np.inf
         self._rows: Ints | None = None  # accounts of the view, if they stand by themselves
-        linked = np.arange(book.linked.size)
-        self._whole = View(
-            book, ledger, everybody(book, ready.bounds), ready.bounds, linked, np.arange(quoting.size), quoting
-        )
+        linked, quotes = np.arange(book.linked.size), np.arange(quoting.size)
+        self._whole = View(book, ledger, everybody(book, ready.bounds), ready.bounds, linked, quotes, quoting)
         self.view, self.asking = self._whole, linked
         if self._screen is not None:
             self._reached = self._screen.start[:-1].copy()
@@ -96,22 +98,21 @@ class Active:
         ``values`` and ``surplus`` are what a unit in each term column adds to lines and surplus.
         """
         self._age += 1
-        alone, count = self._rows is not None, max(1, self.view.chosen.size)
         moved = float(np.abs(relative_move(price, self._price)).max(initial=0.0))
-        if self._screen is not None and (
-            self._reach(self._screen, inputs, price)
-            or done - self._done > (_STALE_ALONE if alone else _STALE) * count
-            or (alone and moved > self._width)
-        ):
+        new = self._screen is not None and self._reach(self._screen, inputs, price)
+        if self._rows is None:
+            stale = new or (self.view.chosen.listed and done - self._done > _STALE * self.view.chosen.size)
+        else:
+            stale = new or moved > self._width or done - self._done > _STALE_ALONE * self._rows.size
+        if stale:
             self._list(done)
         if self.view.chosen.filtered and not (np.abs(surplus) <= self._ready.doubled).all():  # beyond the guard
             self._screen, self.asking = None, self._whole.linked
             self._turn_to(everybody(self._whole.book, self._ready.bounds, filtered=False))
-        if self.view.chosen.listed and self._age > _LASTING and _FURTHER * moved < _WIDEST:
-            less = self._width = _FURTHER * moved
-            self._keep_to_themselves(values - less * np.abs(values), surplus - less * np.abs(surplus))
-            self._price = price
-        if self._rows is None:
+        if self._rows is None and self.view.chosen.filtered:
+            if self._age > _LASTING and _FURTHER * moved < _WIDEST:
+                self._width, self._done = _FURTHER * moved, done
+                self._keep_to_themselves(values, surplus)
             self._price = price
 
     def flush(self) -> None:
@@ -125,13 +126,16 @@ class Active:
         self.view, self._rows, self._age = self._whole._replace(chosen=chosen), None, 0
 
     def _keep_to_themselves(self, values: Floats, surplus: Floats) -> None:
-        """Give those a book of their own who can act before prices have moved to where units are worth so little."""
+        """Give those a book of their own who can act before prices have moved by ``_width``, if they are few."""
         book, ledger, chosen, *_ = self.view
         which = np.zeros(ledger.liquidated.size, dtype=np.bool_)
-        which[book.linked] = True
-        chunks = chosen.bounds.size - 1
-        over_chunks(fused.may_act, chunks, chosen.size, book, ledger, values, surplus, chosen, which)
-        rows = chosen.rows[which[chosen.rows]].astype(np.int64)
+        which[book.linked] = ledger.stage[book.linked] < DONE
+        least = (each - self._width * np.abs(each) for each in (values, surplus))
+        over_chunks(fused.may_act, chosen.bounds.size - 1, chosen.size, book, ledger, *least, chosen, which)
+        rows = np.flatnonzero(which) if not chosen.listed else chosen.rows[which[chosen.rows]].astype(np.int64)
+        if rows.size > _FEW * chosen.size:
+            self._age = 0
+            return
         own, bounds = excerpt(book, rows), np.searchsorted(rows, self._ready.bounds)
         linked, _ = places_of(book.linked, rows)
         quotes, quoting = places_of(self._quoting, rows)
@@ -165,12 +169,19 @@ class Active:
         return new
 
     def _list(self, done: int) -> None:
-        """List the accounts that have been reached and are not done, unless they are most of all."""
+        """Turn to the accounts that have been reached and are not done; to all, and for good, if they are most."""
+        self._done, book = done, self._whole.book
+        if self._screen is None:
+            self._turn_to(self._whole.chosen)
+            return
         self.flush()
-        near, book = self._near, self._whole.book
-        rows = np.flatnonzero(near & (self._whole.ledger.stage < DONE))
-        self._done, self.asking = done, np.flatnonzero(near[book.linked])
-        self._turn_to(self._whole.chosen if rows.size > _MOST * near.size else listed(book, self._ready.bounds, rows))
+        rows = np.flatnonzero(self._near & (self._whole.ledger.stage < DONE))
+        if rows.size > _MOST * self._near.size:
+            self._screen, self.asking = None, self._whole.linked
+            self._turn_to(self._whole.chosen)
+        else:
+            self.asking = np.flatnonzero(self._near[book.linked])
+            self._turn_to(listed(book, self._ready.bounds, rows))
 
 
 def _page(whole: Ledger, book: Packed, rows: Ints) -> Ledger:
