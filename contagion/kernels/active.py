@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Active", "View"]
 
-_MOST = 0.3
+_MOST = 0.45
 """Share of the accounts from which a pass over all is cheaper than to list those that can have changed."""
 
 _STALE, _STALE_ALONE = 0.1, 0.5
@@ -34,7 +34,7 @@ _STALE, _STALE_ALONE = 0.1, 0.5
 _LASTING = 2
 """Rounds between two looks whether those who can act are few enough for a book of their own."""
 
-_FEW = 0.3
+_FEW = 0.6
 """Share of the accounts that are looked at up to which these are few."""
 
 _AHEAD, _FAR = 1.2, 0.004
