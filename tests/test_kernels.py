@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import contagion as ct
-from contagion.kernels import convergence
+from contagion.kernels import convergence, markets
 from contagion.kernels.accounts import fund
 from tests.seeds import some
 from tests.systems import draw, loose
@@ -77,6 +77,14 @@ def linked(depths: list[float], links: list[tuple[int, int, float]], sold: float
     )
 
 
+@pytest.fixture(params=["dense", "sparse"])
+def factorised(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linked markets solved as a dense system, which few of them are, and as a sparse one."""
+    if request.param == "sparse":
+        monkeypatch.setattr(markets, "_DENSE", 0)
+
+
+@pytest.mark.usefixtures("factorised")
 @pytest.mark.parametrize("factor", [1.0, 1e6, 1e10, 1e12, 1e15])
 def test_deep_links_make_one_market_of_two(factor: float) -> None:
     """Half of the sale crosses the link, whose pressure gap is the flow over its depth."""
@@ -89,6 +97,7 @@ def test_deep_links_make_one_market_of_two(factor: float) -> None:
     assert x.mean() == pytest.approx(5.0, rel=1e-9)
 
 
+@pytest.mark.usefixtures("factorised")
 @pytest.mark.parametrize("factor", [1.0, 1e6, 1e12])
 def test_deep_links_in_a_chain_of_unequal_markets(factor: float) -> None:
     depths = [1e6, 3e2, 5e7, 0.0]
@@ -100,6 +109,7 @@ def test_deep_links_in_a_chain_of_unequal_markets(factor: float) -> None:
     np.testing.assert_allclose(x, 1e7 / sum(depths), rtol=1e-9, atol=bound)
 
 
+@pytest.mark.usefixtures("factorised")
 def test_links_between_markets_of_hardly_any_depth() -> None:
     solution = ct.solve(linked([1e-300, 1e-300], [(0, 1, 1e8)], 1e7))
     x = solution.markets["pressure"]
@@ -108,6 +118,7 @@ def test_links_between_markets_of_hardly_any_depth() -> None:
     np.testing.assert_allclose(solution.markets["price"], 0.01, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("factorised")
 def test_a_deep_link_to_a_market_that_does_not_move() -> None:
     """v1 takes everything: x0 = Q/(D + L)."""
     solution = ct.solve(linked([1e6, math.inf], [(0, 1, 1e8)], 1e7), ct.Scenario(arbitrage=1e6))

@@ -251,6 +251,15 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         ct.solve(system, engine=Streaming())  # type: ignore[call-overload]
 
 
+def test_a_partition_refuses_text_among_numbers(tmp_path: Path) -> None:
+    system, _ = ct.generate.system(accounts=20, assets=3, seed=1)
+    positions = system.positions.astype({"quantity": object})
+    positions.loc[2, "quantity"] = "many"
+    with pytest.raises(ct.InputError, match=r"positions row 3 .*quantity 'many' is not a number"):
+        ct.partition(system.with_table("positions", positions), tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+
+
 def test_a_partitioned_solution_says_where_its_accounts_are(tmp_path: Path) -> None:
     system, scenario = drawn(6)
     with pytest.raises(ct.NotConverged) as caught:

@@ -20,6 +20,7 @@ from contagion.kernels.chunks import bounds
 from contagion.lookup import code
 from contagion.scenario import Scenario
 from contagion.system import System
+from contagion.validate.cells import check_numbers
 
 __all__ = ["Partitioned", "open_partitioned", "partition"]
 
@@ -122,10 +123,13 @@ def partition(system: System, folder: str | Path, parts: int | None = None) -> P
     Raises
     ------
     InputError
-        If there is something of that name already, or accounts of positions are not among the accounts.
+        If there is something of that name already, accounts of positions are not among the accounts, or a cell of a
+        number column is none.
     """
     problems = instance("system", system, System, "a System (read_system reads one from a folder)")
     problems += [] if parts is None else whole("parts", parts, 1)
+    if isinstance(system, System):
+        problems += check_numbers(system)
     refuse(problems, "partition")
     folder = Path(folder)
     with folder_in_parts(folder) as made:
