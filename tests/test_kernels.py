@@ -125,6 +125,15 @@ def test_a_deep_link_to_a_market_that_does_not_move() -> None:
     assert list(solution.markets["pressure"]) == [pytest.approx(1e7 / (1e6 + 1e14), rel=1e-9), 0.0]
 
 
+@pytest.mark.filterwarnings("ignore:Matrix is exactly singular")
+@pytest.mark.usefixtures("factorised")
+def test_links_that_leave_no_depth_to_the_last_digit_end_in_an_error_of_ours() -> None:
+    """Depths of 1 and a link of 1e18 behind a link of 1 to a market that does not move: diag(D) + L is singular."""
+    system = linked([math.inf, 1.0, 1.0], [(0, 1, 1.0), (1, 2, 1e18)], 1e7)
+    with pytest.raises(ct.NotConverged):
+        ct.solve(system)
+
+
 @pytest.mark.parametrize("recovery", [1.0, 0.5])
 def test_a_small_loss_on_large_liabilities_keeps_its_digits(recovery: float) -> None:
     """1 of 1e12 is lost, and half of the rest if there is a cost of default; the creditor is owed a tenth."""

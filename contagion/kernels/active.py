@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from contagion.kernels import fused, fused_screen
+from contagion.kernels import fused_filter, fused_screen
 from contagion.kernels.chosen import Chosen, everybody, listed
 from contagion.kernels.excerpt import excerpt, places_of
 from contagion.kernels.fused_lines import DONE, Ledger
@@ -32,13 +32,13 @@ _STALE, _STALE_ALONE = 0.1, 0.5
 """Share of a list that has to be done before it is drawn up anew; of a list with a book of its own."""
 
 _LASTING = 2
-"""Rounds between two looks whether those who can act are few enough for a book of their own."""
+"""Rounds between two attempts at a book of their own."""
 
 _FEW = 0.6
-"""Share of the accounts that are looked at up to which these are few."""
+"""Share of the accounts looked at that a book of their own holds at most; with more it is not made."""
 
 _AHEAD, _FAR = 1.2, 0.004
-"""Times as far as prices have moved, and how much further, that accounts are listed: not to list a few more soon."""
+"""Accounts are listed that a move so many times as large, and so much more, would reach: lists then last for longer."""
 
 _FURTHER = 5.0
 """Times as far as in the last round that prices may move before a book of its own holds too few accounts."""
@@ -46,7 +46,7 @@ _FURTHER = 5.0
 _WIDEST = 0.5
 """Share by which prices may move at most before a book of its own holds too few: beyond, it would hold nearly all."""
 
-_ROUNDING = 1e-13
+_ROUNDING, _GUARD = 1e-13, 1e-11
 
 
 class View(NamedTuple):
@@ -110,10 +110,9 @@ class Active:
             self._screen, self.asking = None, self._whole.linked
             self._turn_to(everybody(self._whole.book, self._ready.bounds, filtered=False))
         if self._rows is None and self.view.chosen.filtered:
-            if self._age > _LASTING and _FURTHER * moved < _WIDEST:
-                self._width, self._done = _FURTHER * moved, done
-                self._keep_to_themselves(values, surplus)
             self._price = price
+            if self._age > _LASTING and _FURTHER * moved < _WIDEST:
+                self._keep_to_themselves(values, surplus, _FURTHER * moved, done)
 
     def flush(self) -> None:
         """Bring the ledger of all accounts up to date."""
@@ -125,22 +124,24 @@ class Active:
         self.flush()
         self.view, self._rows, self._age = self._whole._replace(chosen=chosen), None, 0
 
-    def _keep_to_themselves(self, values: Floats, surplus: Floats) -> None:
-        """Give those a book of their own who can act before prices have moved by ``_width``, if they are few."""
+    def _keep_to_themselves(self, values: Floats, surplus: Floats, width: float, done: int) -> None:
+        """If few can act before prices have moved by ``width``, give them a book of their own."""
         book, ledger, chosen, *_ = self.view
-        which = np.zeros(ledger.liquidated.size, dtype=np.bool_)
+        which, less = np.zeros(ledger.liquidated.size, dtype=np.bool_), width + _GUARD
         which[book.linked] = ledger.stage[book.linked] < DONE
-        least = (each - self._width * np.abs(each) for each in (values, surplus))
-        over_chunks(fused.may_act, chosen.bounds.size - 1, chosen.size, book, ledger, *least, chosen, which)
-        rows = np.flatnonzero(which) if not chosen.listed else chosen.rows[which[chosen.rows]].astype(np.int64)
+        values, surplus = values - less * np.abs(values), surplus - less * np.abs(surplus)
+        over_chunks(
+            fused_filter.may_act, chosen.bounds.size - 1, chosen.size, book, ledger, values, surplus, chosen, which
+        )
+        rows = chosen.rows[which[chosen.rows]].astype(np.int64) if chosen.listed else np.flatnonzero(which)
+        self._age = 0
         if rows.size > _FEW * chosen.size:
-            self._age = 0
             return
         own, bounds = excerpt(book, rows), np.searchsorted(rows, self._ready.bounds)
         linked, _ = places_of(book.linked, rows)
         quotes, quoting = places_of(self._quoting, rows)
         self.view = View(own, _page(ledger, own, rows), everybody(own, bounds), bounds, linked, quotes, quoting)
-        self._rows = rows
+        self._rows, self._width, self._done = rows, width, done
 
     def _reach(self, screen: Screen, inputs: Inputs, price: Floats) -> bool:
         """Note whom prices have reached; return whether there is anybody new.
@@ -171,14 +172,12 @@ class Active:
     def _list(self, done: int) -> None:
         """Turn to the accounts that have been reached and are not done; to all, and for good, if they are most."""
         self._done, book = done, self._whole.book
+        self._turn_to(self._whole.chosen)
         if self._screen is None:
-            self._turn_to(self._whole.chosen)
             return
-        self.flush()
         rows = np.flatnonzero(self._near & (self._whole.ledger.stage < DONE))
         if rows.size > _MOST * self._near.size:
             self._screen, self.asking = None, self._whole.linked
-            self._turn_to(self._whole.chosen)
         else:
             self.asking = np.flatnonzero(self._near[book.linked])
             self._turn_to(listed(book, self._ready.bounds, rows))

@@ -216,6 +216,7 @@ class _Search:
 
     def _certify(self, width: float) -> None:
         """Look whether the map does not raise a state a hair above: that bounds how far the fixed point may be."""
+        self._pass.flush()
         inputs, here = self._inputs, self._point(self._state)
         way = np.where(np.isfinite(here), np.maximum(self._past[-1][1] - self._past[0][0], 0.0), 0.0)
         lift = width / way.max() * way if way.max(initial=0.0) > 0.0 else np.zeros_like(way)

@@ -16,7 +16,7 @@ __all__ = ["Chosen", "everybody", "listed"]
 class Chosen(NamedTuple):
     """Accounts, and how to find them in the book."""
 
-    rows: NDArray[np.uint32]  # ascending; those of chunk c between bounds c and c + 1
+    rows: NDArray[np.uint32]  # ascending (a machine holds fewer than 2³²); those of chunk c between bounds c and c + 1
     bounds: Ints  # (c + 1,) places in the list, or accounts if there is none
     runs: Ints  # (r + 1,) first place of each run of accounts that are tested alike, and the end
     tests: Ints  # (r,) marks of each run that tell which tests are due: CALLS, STOP

@@ -98,9 +98,7 @@ class CompiledPass:
         values, recovery = unit_values(inputs.positions, price, state.average), 1.0 - state.haircut
         surplus = unit_surplus(self._book, values)
         active.look(inputs, price, values, surplus, int(sums.done.sum()))
-        view, funds = active.view, funds_of(self._ready, active.asking, values, recovery)
-        if funds is not None and view.linked.size < funds.asked.size:
-            funds = Funds(*(column[view.linked] for column in funds))
+        view, funds = active.view, self._funds(values, recovery)
         watched = fused_funds.watch(view.ledger, view.book.linked, funds)
         over_chunks(
             fused.account_pass,
@@ -123,7 +121,7 @@ class CompiledPass:
         self._closing[view.quotes] = view.ledger.liquidated[view.quoting]
         units = net_units(inputs.positions, in_order(sums.closed))
         deficits, lost = in_order(sums.deficits), view.ledger.lost[view.book.owned]
-        owner = inputs.accounts.owner[self._book.owned]  # who are looked at in every round
+        owner = inputs.accounts.owner[self._book.owned]  # they are in every book, for they are looked at in every round
         owned = in_order(sums_of_some(view.book.owned, owner, lost, deficits.size, view.bounds))
         return Reaction(
             liquidated=self._liquidated,
@@ -137,6 +135,12 @@ class CompiledPass:
             called_count=int(sums.counts[:, 0].sum()),
             liquidated_count=int(sums.counts[:, 1].sum()),
         )
+
+    def _funds(self, values: Floats, recovery: Floats) -> Funds | None:
+        """Return what linked accounts of the book at hand ask for and are given; None if nobody asks."""
+        linked = self._active.view.linked
+        funds = funds_of(self._ready, self._active.asking, values, recovery)
+        return funds if funds is None else Funds(*(column[linked] for column in funds))
 
     def flush(self) -> None:
         """Bring the shares (a,) that it returns, and when accounts first acted, up to date."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from contagion.kernels.accounts import FUNDING, LIQUIDATION, STOP_LOSS, VOLUNTARY
 from contagion.kernels.chosen import Chosen
+from contagion.kernels.fused_filter import PIECE, breaching
 from contagion.kernels.fused_lines import DONE, OPEN, OWES, SELLING, SOLD_OUT, Ledger, restore
 from contagion.kernels.fused_lines import surplus as surplus_at
 from contagion.kernels.inputs import CLOSE_FACTOR, DELEVER, FULL, NO_CALL, Bools, Floats, Ints
@@ -22,7 +23,6 @@ from contagion.kernels.jit import compiled
 from contagion.kernels.packed import (
     CALL_LEVEL,
     CALL_TARGET,
-    CALLS,
     CLOSE,
     FACTOR,
     FULL_LEVEL,
@@ -39,9 +39,6 @@ from contagion.kernels.packed import (
     Packed,
 )
 from contagion.kernels.reaction import Funds
-
-_PIECE = 4096
-"""Accounts that are found before they are evaluated: what stands between the two stays in the cache."""
 
 
 class Sums(NamedTuple):
@@ -60,128 +57,6 @@ class Reading(NamedTuple):
 
     kept: int  # marks of accounts that are looked at in full even then
     deficits: Bools  # (n,) nodes whose accounts' deficits are read
-
-
-@compiled
-def _short(
-    book: Packed,
-    spare: Floats,
-    unit: Floats,
-    chosen: Chosen,
-    first: int,
-    last: int,
-    found: NDArray[np.uint32],
-    count: np.uint64,
-) -> np.uint64:
-    """Add accounts whose surplus is below zero to those found; ``unit`` (k,) is what a unit adds to it.
-
-    The loop that a round spends its time in: one product a position, and nothing else is read.
-    """
-    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
-    rows = chosen.rows
-    if not chosen.listed:
-        begin = start[first]
-        for i in range(np.uint64(first), np.uint64(last)):
-            left, end = spare[i], ends[i]
-            for p in range(begin, end):
-                left += quantity[p] * unit[column[p]]
-            begin = end
-            found[count] = i
-            count += np.uint64(not left >= 0.0)
-        return count
-    for i in range(np.uint64(first), np.uint64(last)):
-        a = np.uint64(rows[i])
-        left = spare[a]
-        for p in range(start[a], ends[a]):
-            left += quantity[p] * unit[column[p]]
-        found[count] = a
-        count += np.uint64(not left >= 0.0)
-    return count
-
-
-@compiled
-def _short_or_stopped(
-    book: Packed,
-    spare: Floats,
-    opening: Floats,
-    unit: Floats,
-    values: Floats,
-    chosen: Chosen,
-    first: int,
-    last: int,
-    found: NDArray[np.uint32],
-    count: np.uint64,
-) -> np.uint64:
-    """Add accounts whose surplus is below zero, or whose equity is below their stop-loss."""
-    start, ends, column, quantity = book.start, book.start[1:], book.column, book.quantity
-    cash, entry, stop_loss = book.cash, book.entry, book.stop_loss
-    rows, listed = chosen.rows, chosen.listed
-    for i in range(np.uint64(first), np.uint64(last)):
-        a = np.uint64(rows[i]) if listed else np.uint64(i)
-        left, equity = spare[a], 0.0
-        for p in range(start[a], ends[a]):
-            left += quantity[p] * unit[column[p]]
-            equity += quantity[p] * values[column[p], 3]
-        stopped = equity + (cash[a] - entry[a]) < stop_loss[a] * opening[a] and left < np.inf
-        found[count] = a
-        count += np.uint64(stopped or not left >= 0.0)
-    return count
-
-
-@compiled
-def _breaching(
-    book: Packed,
-    ledger: Ledger,
-    values: Floats,
-    surplus: Floats,
-    chosen: Chosen,
-    first: int,
-    last: int,
-    found: NDArray[np.uint32],
-) -> np.uint64:
-    """Write which accounts may act or have to be looked at, and return how many there are.
-
-    ``first`` and ``last`` bound places in the list, or accounts if there is none. Surplus at the liquidation level, or
-    at the call level of those who answer calls, is linear in holdings, and so is equity. Accounts with the same tests
-    and as many positions stand together, so that branches are the same many times over.
-    """
-    runs, spare = chosen.runs, ledger.spare
-    count = np.uint64(0)
-    if not chosen.filtered:
-        for i in range(np.uint64(first), np.uint64(last)):
-            found[count] = i
-            count += np.uint64(spare[i] < np.inf)
-        return count
-    run = np.searchsorted(runs, first, side="right") - 1
-    while first < last:
-        end, tests = min(last, runs[run + 1]), chosen.tests[run]
-        unit = surplus[1 if tests & CALLS else 0]
-        if tests & STOP:
-            count = _short_or_stopped(book, spare, ledger.opening, unit, values, chosen, first, end, found, count)
-        else:
-            count = _short(book, spare, unit, chosen, first, end, found, count)
-        first, run = end, run + 1
-    return count
-
-
-@compiled
-def may_act(
-    chunk: int,
-    end: int,
-    book: Packed,
-    ledger: Ledger,
-    values: Floats,
-    surplus: Floats,
-    chosen: Chosen,
-    which: Bools,
-) -> None:
-    """Mark accounts that have to be looked at where units are worth so little (k, …)."""
-    found = np.empty(_PIECE, dtype=np.uint32)
-    for first in range(chosen.bounds[chunk], chosen.bounds[end], _PIECE):
-        last = min(first + _PIECE, chosen.bounds[end])
-        count = _breaching(book, ledger, values, surplus, chosen, first, last, found)
-        for a in found[:count]:
-            which[a] = True
 
 
 @compiled
@@ -213,10 +88,12 @@ def _evaluate(
     spare, liquidated, opening = ledger.spare, ledger.liquidated, ledger.opening
     first_called, first_sold, first_cause = ledger.called, ledger.sold, ledger.cause
     quoting, lost = ledger.equity, ledger.lost
-    stage, linked, funded, link = ledger.stage, book.linked, funds.asked.size > 0, 0
+    stage, linked, funded, link = ledger.stage, book.linked, funds.asked.size > 0, np.int64(0)
     deficits, done = sums.deficits[chunk], sums.done
     kept, read = reading.kept, reading.deficits
     moved, called_count, sold_count = 0.0, 0, 0
+    if funded and rows.size:
+        link = np.int64(np.searchsorted(linked, np.int64(rows[0])))
     for i in range(rows.size):
         a = rows[i]
         marks, rule, phase = mark[a], rule_of[a], stage[a]
@@ -344,16 +221,16 @@ def account_pass(
 ) -> None:
     """Find the accounts of each chunk that may act, and let them, a few thousand at a time."""
     bounds = chosen.bounds
-    found = np.empty(_PIECE, dtype=np.uint32)
+    found = np.empty(PIECE, dtype=np.uint32)
     held, fresh = np.empty(sums.closed.shape[1]), np.empty(sums.closed.shape[1])
     for c in range(chunk, end):
         held[:] = 0.0
         fresh[:] = 0.0
         sums.deficits[c, :] = 0.0
         moved, evaluated, called_count, sold_count = 0.0, np.int64(0), 0, 0
-        for first in range(bounds[c], bounds[c + 1], _PIECE):
-            last = min(first + _PIECE, bounds[c + 1])
-            count = _breaching(book, ledger, values, surplus, chosen, first, last, found)
+        for first in range(bounds[c], bounds[c + 1], PIECE):
+            last = min(first + PIECE, bounds[c + 1])
+            count = breaching(book, ledger, values, surplus, chosen, first, last, found)
             most, called, sold = _evaluate(
                 book,
                 ledger,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 _DENSE = 100
-"""Linked markets up to which a dense system is solved before a sparse one is set up. LAPACK takes one thread for those
-of this size, so that the number of threads changes no bit."""
+"""Equations (one for each linked market and floating component) up to which a dense system is solved before a sparse
+one is set up. OpenBLAS takes one thread for those of this size, so that the number of threads changes no bit."""
 
 
 class Clearing(NamedTuple):
@@ -110,11 +110,14 @@ def _apart(markets: Markets, coupled: Ints, depth: Floats, excess: Floats) -> Fl
 
 
 def _solved(value: Floats, row: Ints, column: Ints, known: Floats) -> Floats:
-    """Return the solution of a square system of equations; cells that are given twice add up."""
+    """Return the solution of a square system of equations, NaN if there is none; cells that are given twice add up."""
     size = known.shape[0]
     if size <= _DENSE:
         matrix = np.bincount(row * size + column, value, minlength=size * size).reshape(size, size)
-        dense: Floats = np.linalg.solve(matrix, known).astype(np.float64, copy=False)
+        try:
+            dense: Floats = np.linalg.solve(matrix, known).astype(np.float64, copy=False)
+        except np.linalg.LinAlgError:  # links so deep that markets behind them have no depth left to the last digit
+            dense = np.full_like(known, np.nan)
         return dense
     from scipy import sparse  # loaded where it is used: it would double the import time of the package
     from scipy.sparse import linalg

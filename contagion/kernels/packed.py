@@ -121,7 +121,10 @@ def runs_of_tests(mark: NDArray[np.uint8]) -> tuple[Ints, Ints]:
     """Return where runs of accounts begin that are tested alike (r + 1, with the end), and for what (r,): marks."""
     tests = mark & (CALLS | STOP)
     first = np.flatnonzero(np.concatenate([np.ones(min(1, tests.size), dtype=np.bool_), tests[1:] != tests[:-1]]))
-    return np.append(first, tests.size), tests[first].astype(np.int64)
+    runs, of_runs = np.append(first, tests.size), tests[first].astype(np.int64)
+    for each in (runs, of_runs):
+        each.flags.writeable = False  # as in a book; see `frozen`
+    return runs, of_runs
 
 
 def unit_surplus(book: Packed, values: Floats) -> Floats:

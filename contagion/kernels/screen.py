@@ -111,7 +111,7 @@ def _pairs(book: Packed, pair: Ints, group: Ints, count: int) -> tuple[Ints, Int
 
     A group that holds nothing is given pair 0; no price touches it.
     """
-    size, held_by = int(pair.max(initial=0)) + 1, np.repeat(group, np.diff(book.start))
+    size, held_by = int(pair.max(initial=0)) + 1, np.repeat(group, np.diff(book.start).astype(np.int64))
     idle = np.setdiff1d(np.arange(count), held_by)
     held = np.unique(np.concatenate([held_by * size + pair[book.column], idle * size]))
     return held % size, np.searchsorted(held, np.arange(count + 1) * size)

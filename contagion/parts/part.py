@@ -65,7 +65,7 @@ class Part:
             sums,
             fused.Reading(WATCHED | CALLS | LINKED, np.ones(nodes, dtype=np.bool_)),
             at.values[self.columns],
-            at.surplus[:, self.columns],
+            np.ascontiguousarray(at.surplus[:, self.columns]),
             at.recovery,
             number,
             funds or NO_FUNDS,
