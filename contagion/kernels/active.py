@@ -34,8 +34,8 @@ _STALE, _STALE_ALONE = 0.1, 0.5
 _LASTING = 2
 """Rounds between two attempts at a book of their own."""
 
-_FEW = 0.6
-"""Share of the accounts looked at that a book of their own holds at most; with more it is not made."""
+_FEW = 0.25
+"""Share of all accounts that a book of their own holds at most; with more it is not made."""
 
 _AHEAD, _FAR = 1.2, 0.004
 """Accounts are listed that a move so many times as large, and so much more, would reach: lists then last for longer."""
@@ -135,7 +135,7 @@ class Active:
         )
         rows = chosen.rows[which[chosen.rows]].astype(np.int64) if chosen.listed else np.flatnonzero(which)
         self._age = 0
-        if rows.size > _FEW * chosen.size:
+        if rows.size > _FEW * which.size:
             return
         own, bounds = excerpt(book, rows), np.searchsorted(rows, self._ready.bounds)
         linked, _ = places_of(book.linked, rows)
