@@ -220,6 +220,24 @@ def test_mild_scenarios_look_at_few_accounts(monkeypatch: pytest.MonkeyPatch) ->
     assert sparse.records[-1].evaluated_count == 20_000
 
 
+def test_near_its_tipping_point_october_takes_a_twentieth_of_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within 1e-4 of where the loss jumps the same rounds look at few accounts, for nobody else can have changed."""
+    system, scenarios = ct.datasets.load("october_2025")
+    below, above = 0.877063, 0.877069
+    inputs = lowered(system, scenarios["record"].scaled(below))
+    sparse, full, listed = runs(monkeypatch, inputs)
+    assert_same(sparse, full)
+    assert_same(sparse, listed)
+    ends = kernels.iterate(inputs, TOL, MOST, prepared=compiled.prepare(inputs, ends_only=True))
+    plain, few = (sum(record.evaluated_count for record in made.records) for made in (sparse, ends))
+    assert plain == len(sparse.records) * inputs.accounts.cash.size
+    assert 20 * few <= plain
+    tipped = kernels.iterate(lowered(system, scenarios["record"].scaled(above)), TOL, MOST)
+    jump = tipped.records[-1].sold - sparse.records[-1].sold
+    assert above - below < 1e-4
+    assert jump > 0.25 * sparse.records[-1].sold
+
+
 def test_safety_is_a_lower_bound() -> None:
     """An account whose assets have all fallen by its safety, less a hair, is not in breach; by hand for one account."""
 

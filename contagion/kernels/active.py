@@ -84,6 +84,8 @@ class Active:
         self._done, self._age, self._price, self._width = 0, 0, np.ones(1), np.inf
         self._rows: Ints | None = None  # accounts of the view, if they stand by themselves
         linked, quotes = np.arange(book.linked.size), np.arange(quoting.size)
+        self._quoters, self._behind = np.unique(quoting, return_inverse=True)
+        self._quotes_gone = 0
         self._whole = View(book, ledger, everybody(book, ready.bounds), ready.bounds, linked, quotes, quoting)
         self.view, self.asking = self._whole, linked
         if self._screen is not None:
@@ -91,6 +93,21 @@ class Active:
             self._near = ledger.liquidated > 0.0
             self._relative, self._next = np.ones(1), -np.inf
             self._list(0)
+
+    def let_go(self, withdrawn: Floats) -> None:
+        """Look no more at accounts whose quotes (j,) are all gone for good, unless they have sold anything."""
+        left = withdrawn < 1.0
+        gone = left.size - int(np.count_nonzero(left))
+        if gone == self._quotes_gone:
+            return
+        self._quotes_gone = gone
+        quote = np.zeros(self._quoters.size, dtype=np.bool_)
+        quote[self._behind[left]] = True
+        rows, ledger = self._quoters[~quote], self.view.ledger
+        places = rows if self._rows is None else places_of(rows, self._rows)[1]
+        spare = self._ready.spare[rows if self._rows is None else self._rows[places]]
+        whole = ledger.liquidated[places] == 0.0
+        ledger.spare[places[whole]] = spare[whole]
 
     def look(self, inputs: Inputs, price: Floats, values: Floats, surplus: Floats, done: int) -> None:
         """Find who can have changed at these prices; of ``done`` accounts nothing is left to know.

@@ -25,6 +25,7 @@ from contagion.kernels.packed import (
     pack,
     spare,
     unit_surplus,
+    watching_quotes,
 )
 from contagion.kernels.reaction import Firsts, Funds, Immune, Ratchet, Reaction, State
 from contagion.kernels.screen import Screen, build
@@ -74,7 +75,7 @@ class CompiledPass:
         self.opening, self._quoting, self._closing = ready.opening[accounts], *np.zeros((2, accounts.size))
         self._liquidated = state.liquidated.copy()
         ledger = fused_lines.empty_ledger(
-            np.where(self._liquidated > 0.0, -np.inf, ready.spare),
+            np.where(self._liquidated > 0.0, -np.inf, watching_quotes(book, ready.spare)),
             self._liquidated,
             (self.firsts.called, self.firsts.liquidated, self.firsts.cause),
             ready.opening,
@@ -97,6 +98,8 @@ class CompiledPass:
         price = prices(inputs.markets.price, state.log_drop)
         values, recovery = unit_values(inputs.positions, price, state.average), 1.0 - state.haircut
         surplus = unit_surplus(self._book, values)
+        if not self._falling:
+            active.let_go(state.withdrawn)
         active.look(inputs, price, values, surplus, int(sums.done.sum()))
         view, funds = active.view, self._funds(values, recovery)
         watched = fused_funds.watch(view.ledger, view.book.linked, funds)

@@ -11,7 +11,8 @@ from contagion.kernels.inputs import FUND, NO_CALL, Accounts, Bools, Floats, Inp
 
 OWED, STOP, QUOTES, OWNED, LINKED, IMMUNE, CALLS, WATCHED = (1 << bit for bit in range(8))
 """Marks of accounts for which there is more to read: claims, a stop-loss, quotes, a node that owns it,
-funding, immunity, calls that it answers. Watched ones are looked at in every full pass."""
+funding, immunity, calls that it answers. Watched ones are looked at in every full pass, as are those behind a quote
+until it is gone."""
 
 POLICY, CALL_LEVEL, CALL_TARGET, STRICT, LEVEL, TARGET, CLOSE, FACTOR, FULL_LEVEL = range(9)
 """Columns of the table of rules."""
@@ -71,7 +72,7 @@ def pack(inputs: Inputs, also_linked: Ints | None = None) -> Packed:
     column_rule[holdings.indices] = rule[account]
     mark[(rules[:, POLICY] != NO_CALL)[rule]] |= CALLS
     stops_on_claims = mark & (STOP | OWED) == STOP | OWED  # its equity falls with haircuts too
-    mark[stops_on_claims | (mark & (QUOTES | OWNED) > 0) | _several_levels(rules, platform)[rule]] |= WATCHED
+    mark[stops_on_claims | (mark & OWNED > 0) | _several_levels(rules, platform)[rule]] |= WATCHED
     runs, tests = runs_of_tests(mark)
     book = Packed(
         start=_unsigned(holdings.indptr),
@@ -151,6 +152,11 @@ def spare(book: Packed, weight: Floats) -> Floats:
     cash = np.where(book.cash >= 0.0, book.cash, np.where(strict == 1.0, 1.0, level) * book.cash)
     left = cash - book.entry - _GUARD * (weight + np.abs(cash) + np.abs(book.entry))
     return np.where(book.mark & WATCHED, -np.inf, left)
+
+
+def watching_quotes(book: Packed, spare: Floats) -> Floats:
+    """Return the same (a,), with none for accounts behind quotes: their equity is read in every round."""
+    return np.where(book.mark & QUOTES, -np.inf, spare)
 
 
 def _narrow(numbers: NDArray[Any], count: int) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from contagion.kernels import Inputs, chunks, fused_lines, fused_screen
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.excerpt import excerpt
 from contagion.kernels.inputs import Bools, Ints
-from contagion.kernels.packed import pack, spare, unit_surplus
+from contagion.kernels.packed import pack, spare, unit_surplus, watching_quotes
 from contagion.kernels.threads import over_chunks
 from contagion.lookup import code
 from contagion.parts.book import Book, Summary
@@ -92,7 +92,7 @@ def _book(inputs: Inputs, quoting: Ints, linked: Ints, cuts: Ints) -> Book:
         accounts=accounts,
         asking=excerpt(accounts, accounts.linked),
         opening=lines[:, 3].copy(),
-        spare=spare(accounts, weight),
+        spare=watching_quotes(accounts, spare(accounts, weight)),
         bounds=cuts,
         quoting=quoting,
         owner=inputs.accounts.owner[accounts.owned],

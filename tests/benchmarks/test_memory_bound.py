@@ -19,7 +19,16 @@ from contagion.kernels.chunks import bounds
 from contagion.kernels.fused_funds import NO_FUNDS
 from contagion.kernels.inputs import Floats
 from contagion.kernels.markets import prices
-from contagion.kernels.packed import CALLS, LINKED, WATCHED, Packed, frozen, runs_of_tests, unit_surplus
+from contagion.kernels.packed import (
+    CALLS,
+    LINKED,
+    WATCHED,
+    Packed,
+    frozen,
+    runs_of_tests,
+    unit_surplus,
+    watching_quotes,
+)
 from contagion.kernels.threads import over_chunks
 
 TIMES = 4
@@ -96,7 +105,8 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
     surplus, recovery = unit_surplus(book, values), np.ones(inputs.nodes.buffer.size)
     size = book.cash.size
     firsts = (np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int8))
-    ledger = fused_lines.empty_ledger(ready.spare.copy(), np.zeros(size), firsts, ready.opening)
+    spare = watching_quotes(book, ready.spare)
+    ledger = fused_lines.empty_ledger(spare.copy(), np.zeros(size), firsts, ready.opening)
     sums = fused.Sums(
         np.zeros((chunks, values.shape[0])),
         np.zeros((chunks, values.shape[0])),
@@ -110,7 +120,7 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
 
     def reset() -> None:
         """Bring the accounts back to the opening, for what is sold once is not sold again."""
-        ledger.spare[:], ledger.liquidated[:], ledger.stage[:], sums.settled[:] = ready.spare, 0.0, 0, 0.0
+        ledger.spare[:], ledger.liquidated[:], ledger.stage[:], sums.settled[:] = spare, 0.0, 0, 0.0
 
     def one_round() -> None:
         over_chunks(
