@@ -244,73 +244,43 @@ def _along(
                 event = min(event, _meets(margin, less))
             if mark[a] & STOP:
                 event = min(event, _meets(equity - floor, equity_less))
-            share, slope = _piece(
-                strict,
-                policy,
-                call_level,
-                call_target,
-                level,
-                target,
-                close,
-                factor,
-                full_level,
-                floor,
-                weighted,
-                debt,
-                maintenance,
-                equity,
-                value,
-                weighted_less,
-                debt_less,
-                maintenance_less,
-                value_less,
-                0.0,
-                before,
-            )
             felt = not (immune.size and immune[a])
-            if felt and (share > before or slope > 0.0):
-                for p in range(start[a], ends[a]):
-                    units[g, 0, column[p], 0] += quantity[p] * (share - before)
-                    units[g, 1, column[p], 0] += quantity[p] * slope
-            short = short_slope = 0.0
-            if share >= 1.0 and value < 0.0:
-                short, short_slope = -value, value_less
-                deficits[g, 0, node, 0] += short
-                deficits[g, 1, node, 0] += short_slope
-            if event >= 1.0:
-                continue
-            edge = int(np.floor(event * GRID)) + 1
-            if edge >= GRID:
-                continue
-            left = edge / GRID
-            later, later_slope = _piece(
-                strict,
-                policy,
-                call_level,
-                call_target,
-                level,
-                target,
-                close,
-                factor,
-                full_level,
-                floor,
-                weighted - left * weighted_less,
-                debt - left * debt_less,
-                maintenance - left * maintenance_less,
-                equity - left * equity_less,
-                value - left * value_less,
-                weighted_less,
-                debt_less,
-                maintenance_less,
-                value_less,
-                left,
-                before,
-            )
-            if felt:
-                for p in range(start[a], ends[a]):
-                    units[g, 0, column[p], edge] += quantity[p] * (later - (share + slope * left))
-                    units[g, 1, column[p], edge] += quantity[p] * (later_slope - slope)
-            there = value - left * value_less
-            if later >= 1.0 and there < 0.0:
-                deficits[g, 0, node, edge] += -there - (short + short_slope * left)
-                deficits[g, 1, node, edge] += value_less - short_slope
+            edge, left, was, was_slope, short, short_slope = 0, 0.0, before, 0.0, 0.0, 0.0
+            while edge < GRID:  # from the beginning, and once more from the edge after the first event
+                there = value - left * value_less
+                share, slope = _piece(
+                    strict,
+                    policy,
+                    call_level,
+                    call_target,
+                    level,
+                    target,
+                    close,
+                    factor,
+                    full_level,
+                    floor,
+                    weighted - left * weighted_less,
+                    debt - left * debt_less,
+                    maintenance - left * maintenance_less,
+                    equity - left * equity_less,
+                    there,
+                    weighted_less,
+                    debt_less,
+                    maintenance_less,
+                    value_less,
+                    left,
+                    before,
+                )
+                jump, bend = share - (was + was_slope * left), slope - was_slope
+                if felt and (jump != 0.0 or bend != 0.0):
+                    for p in range(start[a], ends[a]):
+                        units[g, 0, column[p], edge] += quantity[p] * jump
+                        units[g, 1, column[p], edge] += quantity[p] * bend
+                if share >= 1.0 and there < 0.0:
+                    deficits[g, 0, node, edge] += -there - (short + short_slope * left)
+                    deficits[g, 1, node, edge] += value_less - short_slope
+                    short, short_slope = -there, value_less
+                if left > 0.0 or event >= 1.0:
+                    break
+                edge, was, was_slope = int(np.floor(event * GRID)) + 1, share, slope
+                left = edge / GRID
