@@ -12,10 +12,11 @@ from contagion import generate
 from contagion.arrays import lower
 from contagion.kernels import chunks, settle
 from contagion.kernels.inputs import Inputs
+from contagion.stress import fused_sums
+from contagion.stress.ending import Tally, ending
 from contagion.stress.runs import under
-from contagion.sweep import engine, fused_sums, sweep, tasks
+from contagion.sweep import engine, sweep, tasks
 from contagion.sweep import sweep as sweep_function
-from contagion.sweep.ending import Tally, ending
 from contagion.sweep.engine import Engine
 from contagion.sweep.measures import TOTALS, every_measure, members
 from contagion.sweep.overlay import Overlay
@@ -231,7 +232,7 @@ def test_prices_alone_need_no_look_at_accounts(
 ) -> None:
     system, plan = twelve
     both = sweep(system, plan[:2], ["loss", "price:exchange0:asset0", "haircut:exchange0"])
-    from contagion.sweep import ending as module
+    from contagion.stress import ending as module
 
     looked = counted(monkeypatch, module, "_sums")
     alone = sweep(system, plan[:2], ["price:exchange0:asset0", "haircut:exchange0"])

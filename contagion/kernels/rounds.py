@@ -105,14 +105,10 @@ def opening_equity(inputs: Inputs) -> Floats:
     return equity(inputs.positions, inputs.accounts, inputs.markets.price, np.ones(inputs.nodes.buffer.size))
 
 
-def sold_on_markets(inputs: Inputs, liquidated: Floats) -> Floats:
+def sold_on_markets(inputs: Inputs, liquidated: Floats, immune: Immune | None = None) -> Floats:
     """Return Q (m,): net sales in USD at opening prices, along the routes of each platform."""
-    units = sold_units(inputs.positions, liquidated)
-    return (inputs.positions.route.T @ units) * inputs.markets.price
-
-
-def _on_markets(liquidated: Floats, immune: Immune | None) -> Floats:
-    return liquidated if immune is None else np.where(immune.accounts, 0.0, liquidated)
+    felt = liquidated if immune is None else np.where(immune.accounts, 0.0, liquidated)
+    return (inputs.positions.route.T @ sold_units(inputs.positions, felt)) * inputs.markets.price
 
 
 def withdrawn_quotes(inputs: Inputs, quoting: Floats, closing: Floats, opening: Floats) -> Floats:
@@ -151,7 +147,7 @@ def _react(
     lost = losses(inputs.accounts, inputs.nodes, at, made, liquidated, opening_equity, state.haircut)
     reaction = Reaction(
         liquidated=liquidated,
-        sold=sold_on_markets(inputs, _on_markets(liquidated, immune)) if sales is None else sales(liquidated),
+        sold=sold_on_markets(inputs, liquidated, immune) if sales is None else sales(liquidated),
         quoting=at.equity[inputs.quotes.account],
         closing=liquidated[inputs.quotes.account],
         haircut=lost.haircut,
@@ -307,7 +303,7 @@ def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, m
 @np.errstate(over="ignore", invalid="ignore")
 def settle(inputs: Inputs, state: State, immune: Immune | None = None, prepared: Prepared | None = None) -> Outcome:
     """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
-    sold = sold_on_markets(inputs, _on_markets(state.liquidated, immune))
+    sold = sold_on_markets(inputs, state.liquidated, immune)
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = prices(inputs.markets.price, cleared.log_drop)
     opening = opening_equity(inputs) if prepared is None else prepared.opening

@@ -14,7 +14,6 @@ from contagion import schema
 from contagion.errors import instance, numbers, refuse
 from contagion.kernels import Inputs
 from contagion.kernels.inputs import Floats
-from contagion.kernels.rounds import opening_equity, start, step
 from contagion.scenario import Scenario
 from contagion.solve import solve
 from contagion.stress.order import keeps_order
@@ -102,7 +101,8 @@ def collateral_curve(
 
 def _first_round(book: Book, inputs: Inputs) -> float:
     """Return the USD that the rules ask to be sold at prices that no sale has moved."""
-    return book.liquidated(step(inputs, start(inputs), opening_equity(inputs))[0])
+    _, after, _ = next(book.rounds(inputs, 1))
+    return book.totals(inputs, after)["liquidated"]
 
 
 def _fallen(system: System, background: Scenario, asset: str, drop: float) -> Scenario:

@@ -97,7 +97,7 @@ def impact_if_failed(
     parts = solve(system, scenario).parts
     candidates, book = Candidates.of(parts), Book.of(parts)
     listed = candidates.all(_TYPES) if names is None else candidates.named(names, _TYPES, "impact_if_failed")
-    background = _Background(parts, book.loss(parts.inputs, parts.run.state), keeps_order(parts.inputs))
+    background = _Background(parts, book.totals(parts.inputs, parts.run.state)["loss"], keeps_order(parts.inputs))
     wealth = float(np.maximum(parts.outcome.opening_equity, 0.0).sum() + parts.inputs.nodes.buffer.sum())
     found: dict[Candidate, tuple[float, float, float]] = {}
     for candidate in tqdm(listed, desc="failed", unit="", disable=not progress):

@@ -14,7 +14,7 @@ from contagion.kernels import Inputs, State
 from contagion.kernels.inputs import Bools
 from contagion.kernels.markets import Clearing
 from contagion.kernels.reaction import Immune
-from contagion.kernels.rounds import opening_equity, start, step
+from contagion.kernels.rounds import start
 from contagion.solution import Solution
 from contagion.stress.candidates import Candidate, Candidates, table
 from contagion.stress.runs import Book
@@ -86,10 +86,10 @@ def avoided_if_immune(solution: Solution, names: Sequence[str] | None = None, pr
     parts = solution.parts
     candidates, book = Candidates.of(parts), Book.of(parts)
     everybody = candidates.all(_TYPES) if names is None else candidates.named(names, _TYPES, "avoided_if_immune")
-    loss = book.loss(parts.inputs, parts.run.state)
+    loss = book.totals(parts.inputs, parts.run.state)["loss"]
     found: dict[Candidate, tuple[float, float]] = {}
     with tqdm(total=len(everybody), desc="immune", unit="", disable=not progress) as bar:
-        for candidate, state in _first_acts(solution, candidates, everybody):
+        for candidate, state in _first_acts(solution, candidates, everybody, book):
             inputs, immune = _suppressed(parts.inputs, candidates, candidate)
             without = book.run(inputs, solution.tol, state, immune).figure
             found[candidate] = (loss - without, without)
@@ -115,17 +115,17 @@ class _Acting(NamedTuple):
 
 
 def _first_acts(
-    solution: Solution, candidates: Candidates, listed: Sequence[Candidate]
+    solution: Solution, candidates: Candidates, listed: Sequence[Candidate], book: Book
 ) -> Iterator[tuple[Candidate, State]]:
     """Yield every candidate that ever acts, with the state before the round in which it first did."""
     inputs = solution.parts.inputs
-    opening, state, waiting = opening_equity(inputs), start(inputs), list(listed)
+    waiting = list(listed)
     if solution.looks:  # there are no rounds to replay
         acting = _acting(candidates, inputs, solution.parts.run.state, solution.parts.outcome.clearing)
-        yield from ((candidate, state) for candidate in waiting if getattr(acting, candidate.type)[candidate.number])
+        begin = start(inputs)
+        yield from ((candidate, begin) for candidate in waiting if getattr(acting, candidate.type)[candidate.number])
         return
-    for _ in solution.parts.run.records:
-        new, _made, _lost, cleared = step(inputs, state, opening)
+    for state, new, cleared in book.rounds(inputs, len(solution.parts.run.records)):
         acting = _acting(candidates, inputs, new, cleared)
         begun = [candidate for candidate in waiting if getattr(acting, candidate.type)[candidate.number]]
         yield from ((candidate, state) for candidate in begun)
@@ -133,7 +133,6 @@ def _first_acts(
             waiting = [candidate for candidate in waiting if candidate not in set(begun)]
         if not waiting:
             return
-        state = new
 
 
 def _acting(candidates: Candidates, inputs: Inputs, state: State, cleared: Clearing) -> _Acting:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,17 +13,14 @@ from contagion.arrays.accounts import losses_of
 from contagion.arrays.encode import Names, in_order
 from contagion.arrays.markets import markets_of
 from contagion.frames import Parts
-from contagion.frames.nodes import outside_liabilities
-from contagion.kernels import Inputs, State, settle
+from contagion.kernels import Inputs, State
 from contagion.kernels.ahead import iterate_ahead
-from contagion.kernels.inputs import DEBT, Floats
+from contagion.kernels.markets import Clearing
 from contagion.kernels.reaction import Immune
-from contagion.kernels.rounds import ready
+from contagion.kernels.rounds import account_pass, ready, respond, start
 from contagion.scenario import Scenario
+from contagion.stress.ending import Tally, ending
 from contagion.system import System
-
-if TYPE_CHECKING:
-    from contagion.kernels.compiled import Prepared
 
 __all__ = ["MAX_ROUNDS", "TOL", "Book", "Run", "under"]
 
@@ -33,28 +31,16 @@ MAX_ROUNDS = 20_000
 class Book(NamedTuple):
     """What turns the state of any run into dollars."""
 
-    outside: Floats  # (n,) liabilities that nobody inside holds, USD
-    value: Floats  # (a,) collateral and perps at opening prices, USD
-    prepared: Prepared | None  # accounts of a large system, ready for any scenario
+    tally: Tally
 
     @classmethod
     def of(cls, parts: Parts) -> Book:
         """Return the book of a lowered system."""
-        price = np.where(parts.inputs.positions.side == DEBT, 0.0, parts.opening_price())
-        return cls(outside_liabilities(parts), parts.inputs.positions.quantity @ price, ready(parts.inputs))
+        return cls(Tally.of(parts.system, parts.inputs, parts.labels, (), ready(parts.inputs)))
 
-    def loss(self, inputs: Inputs, state: State, immune: Immune | None = None) -> float:
-        """Return the loss of the system as ``Solution.totals`` defines it, in USD."""
-        lost, nodes = settle(inputs, state, immune, self.prepared).losses, inputs.nodes
-        with np.errstate(over="ignore", invalid="ignore"):  # runs that did not end may hold anything
-            beyond = np.maximum(0.0, lost.loss - nodes.buffer - nodes.liabilities)
-            by_accounts = float(lost.lost[inputs.accounts.owner < 0].sum())
-            by_buffers = float(np.minimum(lost.loss, nodes.buffer).sum())
-            return by_accounts + by_buffers + float((state.haircut * self.outside + beyond).sum())
-
-    def liquidated(self, state: State) -> float:
-        """Return the USD, at opening prices, of collateral sold and perps closed."""
-        return float((self.value * state.liquidated).sum())
+    def totals(self, inputs: Inputs, state: State, immune: Immune | None = None) -> dict[str, float]:
+        """Return ``Solution.totals``, in USD."""
+        return ending(inputs, state, self.tally, immune=immune).totals
 
     def run(
         self,
@@ -65,9 +51,22 @@ class Book(NamedTuple):
         max_rounds: int = MAX_ROUNDS,
     ) -> Run:
         """Return where the rounds end, from zero or from a state, and what has been lost there."""
-        made = iterate_ahead(inputs, tol, max_rounds, None, begin, immune, self.prepared)
-        loss, sold = self.loss(inputs, made.state, immune), self.liquidated(made.state)
-        return Run(made.state, loss, sold, len(made.records), made.converged)
+        made = iterate_ahead(inputs, tol, max_rounds, None, begin, immune, self.tally.prepared)
+        found = self.totals(inputs, made.state, immune)
+        return Run(made.state, found["loss"], found["liquidated"], len(made.records), made.converged)
+
+    def rounds(self, inputs: Inputs, count: int) -> Iterator[tuple[State, State, Clearing]]:
+        """Yield the first rounds from zero, in Jacobi order: the state before each, that after it, and its clearing.
+
+        The shares (a,) of the state after are written to in the next round.
+        """
+        state = start(inputs)
+        react = account_pass(inputs, state, None, self.tally.prepared, np.maximum)
+        for number in range(1, count + 1):
+            before = state._replace(liquidated=state.liquidated.copy())
+            state, cleared = respond(inputs, state, react(number, state), react.opening, None)
+            react.flush()
+            yield before, state, cleared
 
 
 class Run(NamedTuple):

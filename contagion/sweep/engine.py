@@ -12,9 +12,9 @@ from contagion.kernels import Inputs, State
 from contagion.kernels.ahead import iterate_ahead
 from contagion.kernels.rounds import ready
 from contagion.scenario import Scenario
+from contagion.stress.ending import Tally, ending
 from contagion.stress.order import keeps_order
 from contagion.stress.runs import MAX_ROUNDS, TOL
-from contagion.sweep.ending import Tally, ending
 from contagion.sweep.measures import Reader, members
 from contagion.sweep.overlay import Overlay, worse
 from contagion.system import System

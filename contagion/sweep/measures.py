@@ -12,11 +12,12 @@ from contagion.arrays import Labels
 from contagion.attribution.target import check_target
 from contagion.errors import texts
 from contagion.kernels import Inputs
-from contagion.kernels.inputs import Floats, Ints
+from contagion.kernels.inputs import Ints
 from contagion.schema import near_misses
+from contagion.stress.ending import Ending
 from contagion.system import System
 
-__all__ = ["TOTALS", "Ending", "Reader", "check_measures", "every_measure", "members"]
+__all__ = ["TOTALS", "Reader", "check_measures", "every_measure", "members"]
 
 TOTALS = (
     "loss",
@@ -34,19 +35,6 @@ TOTALS = (
 
 _MARKET, _NODE, _ACCOUNTS = ("price", "drop"), ("haircut", "loss", "liquidated", "deficit"), ("equity",)
 _KINDS = (*_MARKET, *_NODE, *_ACCOUNTS)
-
-
-class Ending(NamedTuple):
-    """Where a run has ended: what measures are read from."""
-
-    price: Floats  # (m,) USD per unit
-    drop: Floats  # (m,) share of the opening price
-    haircut: Floats  # (n,)
-    loss: Floats  # (n,) USD
-    liquidated: Floats  # (n,) USD at opening prices, closed on the platform
-    deficit: Floats  # (n,) USD, of the accounts that it holds
-    equity: Floats  # (g,) USD, lost by the accounts of each "equity:…"
-    totals: dict[str, float]  # USD
 
 
 class Reader(NamedTuple):

@@ -15,14 +15,27 @@ from contagion.kernels.credit import borne, losses
 from contagion.kernels.dollars import Sums, totals
 from contagion.kernels.inputs import DEBT, Floats, Ints, sum_by
 from contagion.kernels.markets import Clearing, clear, prices
+from contagion.kernels.reaction import Immune
 from contagion.kernels.rounds import opening_equity, sold_on_markets
-from contagion.sweep.measures import Ending
 from contagion.system import System
 
 if TYPE_CHECKING:
     from contagion.kernels.compiled import Prepared
 
-__all__ = ["Tally", "ending"]
+__all__ = ["Ending", "Tally", "ending"]
+
+
+class Ending(NamedTuple):
+    """Where a run has ended."""
+
+    price: Floats  # (m,) USD per unit
+    drop: Floats  # (m,) share of the opening price
+    haircut: Floats  # (n,)
+    loss: Floats  # (n,) USD
+    liquidated: Floats  # (n,) USD at opening prices, closed on the platform
+    deficit: Floats  # (n,) USD, of the accounts that it holds
+    equity: Floats  # (g,) USD, lost by the accounts of each group
+    totals: dict[str, float]  # USD
 
 
 class Tally(NamedTuple):
@@ -47,10 +60,10 @@ class Tally(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True) -> Ending:
+def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True, immune: Immune | None = None) -> Ending:
     """Return prices, haircuts, and losses in USD where a run has ended; without ``accounts`` the former two alone."""
     given, nodes = inputs.markets, inputs.nodes
-    sold = sold_on_markets(inputs, state.liquidated)
+    sold = sold_on_markets(inputs, state.liquidated, immune)
     cleared = clear(given, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price, drop = prices(given.price, cleared.log_drop), -np.expm1(-cleared.log_drop)
     nothing = np.zeros(nodes.buffer.size)
@@ -59,7 +72,7 @@ def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True) ->
     if tally.prepared is None:
         sums = _sums(inputs, state, tally, cleared)
     else:
-        from contagion.sweep import fused_sums  # loads the compiler
+        from contagion.stress import fused_sums  # loads the compiler
 
         sums = Sums(*fused_sums.sums(inputs, state, tally, price, cleared.average(given)))
     loss = borne(nodes, sums.deficits, sums.owned, state.haircut)[1]
@@ -68,7 +81,7 @@ def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True) ->
 
 
 def _sums(inputs: Inputs, state: State, tally: Tally, cleared: Clearing) -> Sums:
-    """Return the sums over accounts by sparse products; `contagion.sweep.fused_sums` is the same, compiled."""
+    """Return the sums over accounts by sparse products; `contagion.stress.fused_sums` is the same, compiled."""
     given, nodes, liquidated = inputs.accounts, inputs.nodes, state.liquidated
     price = prices(inputs.markets.price, cleared.log_drop)
     at = lines(inputs.positions, given, price, cleared.average(inputs.markets), 1.0 - state.haircut)

@@ -16,7 +16,7 @@ from contagion.kernels.reaction import State
 from contagion.kernels.threads import over_chunks
 
 if TYPE_CHECKING:
-    from contagion.sweep.ending import Tally
+    from contagion.stress.ending import Tally
 
 __all__ = ["sums"]
 
