@@ -151,7 +151,7 @@ class Solution(HandsOutCopies):
     def rounds(self) -> pd.DataFrame:
         """One row a round, or a look ahead.
 
-        step (largest move), evaluated_count (accounts looked at; no other can have changed),
+        step (largest move), evaluated_count (accounts whose lines were taken; no other can have changed),
         called_count and liquidated_count (accounts), sold, deficit, depth_withdrawn (USD so far),
         largest_haircut, largest_drop, lowest_market.
         """

@@ -146,9 +146,9 @@ def solve(
         worst = (
             iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum) if greatest else None
         )
-    solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run, settle(inputs, run.state)))
+    solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run, settle(inputs, run.state, run.sold)))
     if worst is not None and (run.converged or on_failure == "return"):
-        parts = Parts(system, inputs, labels, worst, settle(inputs, worst.state))
+        parts = Parts(system, inputs, labels, worst, settle(inputs, worst.state, worst.sold))
         solution = Solution(system, scenario, tol, parts, forced_loss=solution.totals["loss"])
     if not solution.converged and on_failure == "raise":
         raise NotConverged(_failure(solution), solution)

@@ -195,21 +195,44 @@ def test_bounds_along_a_path_hold_everywhere_on_it(seed: int) -> None:
                     assert bound[known] == pytest.approx(true[known], abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_compiled_path_is_the_sparse_one(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(chunks, "_ACCOUNTS", 3)  # several groups
     inputs = lowered(*isotone(seed))
     rng = np.random.default_rng(seed)
     opening, state = rounds.opening_lines(inputs).equity, rounds.start(inputs)
     ready = compiled.prepare(inputs, screened=False)
-    markets = inputs.markets.price.size
+    markets, moving = inputs.markets.price.size, moves(inputs)
     for size in (1e-5, 1e-2, 0.3):
         cut = np.minimum(1.0 - state.haircut, size * rng.random(state.haircut.size))
-        path = Path(state, size * rng.random(markets), size * rng.random(markets), cut)
+        path = Path(state, moving * size * rng.random(markets), moving * size * rng.random(markets), cut)
         sparse, fused = accounts_along(inputs, path, opening), fused_path.accounts_along(inputs, path, ready)
         for one, other in zip(sparse, fused, strict=True):
             assert np.allclose(one, other, rtol=1e-12, atol=1e-12 * (1.0 + np.abs(one).max(initial=0.0)))
         state = rounds.step(inputs, state, opening)[0]
+
+
+def test_a_deficit_that_a_later_event_finds_counts_once() -> None:
+    """Closed at the beginning of the path, a dollar short after costs of half its assets; stopped out on the way."""
+    system = ct.System(
+        nodes=pd.DataFrame({"node": ["x"], "close_rule": "full"}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame({"market": ["x:A"], "venue": "x", "asset": "A", "price": 1.0, "depth": 100.0}),
+        terms=pd.DataFrame({"platform": ["x"], "asset": "A", "weight": 0.5, "cost": 0.5}),
+        accounts=pd.DataFrame({"account": ["a"], "platform": "x", "cash": -6.0, "stop_loss": 0.1}),
+        positions=pd.DataFrame({"account": ["a"], "asset": "A", "quantity": 10.0}),
+    )
+    inputs = lowered(system, ct.Scenario())
+    opening, state = rounds.opening_lines(inputs).equity, rounds.start(inputs)
+    path = Path(state, np.array([1.0]), np.array([1.0]), np.zeros(1))
+    fall = 10.0 * -math.expm1(-1.0)  # of its assets; of its proceeds half of that
+    for along in (
+        accounts_along(inputs, path, opening),
+        fused_path.accounts_along(inputs, path, compiled.prepare(inputs, screened=False)),
+    ):
+        assert along.units[0, 0] == pytest.approx(10.0)
+        assert along.deficits[0] == pytest.approx([1.0, *[0.0] * (GRID - 1)], abs=1e-14)
+        assert along.deficit_slope[0] == pytest.approx([0.5 * fall, *[0.0] * (GRID - 1)], abs=1e-14)
 
 
 def test_large_systems_look_ahead_through_the_compiled_pass(monkeypatch: pytest.MonkeyPatch) -> None:

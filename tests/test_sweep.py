@@ -44,7 +44,10 @@ def measured(solution: ct.Solution, measure: str) -> float:
         accounts = solution.accounts
         joined = accounts["group"] + " @ " + accounts["platform"]
         return float(accounts["loss"][(joined == name) | (accounts["group"] == name) | (accounts.index == name)].sum())
-    return float(loose(solution.nodes).at[name, "loss_deficits" if kind == "deficit" else kind])
+    nodes = loose(solution.nodes)
+    if kind == "buffer_left":
+        return float(nodes.at[name, "buffer"] - nodes.at[name, "buffer_used"])
+    return float(nodes.at[name, "loss_deficits" if kind == "deficit" else kind])
 
 
 def assert_same(table: pd.DataFrame, system: ct.System, scenarios: list[ct.Scenario]) -> None:

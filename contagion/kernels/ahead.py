@@ -125,9 +125,8 @@ class _Search:
         steps = self._steps
         self._pass.flush()
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
-        return Rounds(
-            self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps), float(self._bound)
-        )
+        found = Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps))
+        return found._replace(bound=float(self._bound), sold=None if self._made is None else self._made.sold)
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""

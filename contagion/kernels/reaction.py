@@ -52,7 +52,7 @@ class Reaction(NamedTuple):
     haircut: Floats  # (n,) θ that its losses ask of each node, before the ratchet
     moved: float  # largest move of any λ
     deficit: float  # USD
-    evaluated_count: int  # accounts that were looked at; all others cannot have changed
+    evaluated_count: int  # accounts whose lines were taken; no other can have changed
     called_count: int  # accounts with an open margin call
     liquidated_count: int  # accounts of which anything has been sold
 

@@ -30,7 +30,7 @@ class Record(NamedTuple):
     """What one round did; the timeline is a list of these."""
 
     step: float  # largest move of any unknown
-    evaluated_count: int  # accounts that were looked at; all others cannot have changed
+    evaluated_count: int  # accounts whose lines were taken; no other can have changed
     called_count: int  # accounts with an open margin call
     liquidated_count: int  # accounts of which anything has been sold
     sold: float  # USD at opening prices, markets that sell on balance only
@@ -69,6 +69,7 @@ class Rounds(NamedTuple):
     looks: int = 0  # how many of the records are no rounds but looks ahead; see `contagion.kernels.ahead`
     last: tuple[float, ...] = ()  # steps of the rounds since the last look
     bound: float = math.nan  # certified distance of any log drop or haircut from the fixed point
+    sold: Floats | None = None  # (m,) Q at the shares of the state, USD, as the last round added it up
 
 
 def start(inputs: Inputs) -> State:
@@ -261,7 +262,7 @@ def iterate(
             if report is not None:
                 report(records[-1])
     react.flush()
-    return Rounds(state, records, *react.firsts, converged)
+    return Rounds(state, records, *react.firsts, converged, sold=made.sold)
 
 
 def ready(inputs: Inputs, runs: int = 1) -> Prepared | None:
@@ -301,12 +302,16 @@ def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, m
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def settle(inputs: Inputs, state: State, immune: Immune | None = None, prepared: Prepared | None = None) -> Outcome:
-    """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding."""
-    sold = sold_on_markets(inputs, state.liquidated, immune)
+def settle(inputs: Inputs, state: State, sold: Floats | None = None) -> Outcome:
+    """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding.
+
+    ``sold`` (m,) is Q as the last round added it up: then the last bits of prices are those of that round, and of a
+    system in parts, which knows no other sum.
+    """
+    sold = sold_on_markets(inputs, state.liquidated) if sold is None else sold
     cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
     price = prices(inputs.markets.price, cleared.log_drop)
-    opening = opening_equity(inputs) if prepared is None else prepared.opening
+    opening = opening_equity(inputs)
     at = lines(inputs.positions, inputs.accounts, price, cleared.average(inputs.markets), 1.0 - state.haircut)
     made = decide(inputs.accounts, at, opening)
     lost = losses(inputs.accounts, inputs.nodes, at, made, state.liquidated, opening, state.haircut)

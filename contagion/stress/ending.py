@@ -32,6 +32,7 @@ class Ending(NamedTuple):
     drop: Floats  # (m,) share of the opening price
     haircut: Floats  # (n,)
     loss: Floats  # (n,) USD
+    buffer_left: Floats  # (n,) USD
     liquidated: Floats  # (n,) USD at opening prices, closed on the platform
     deficit: Floats  # (n,) USD, of the accounts that it holds
     equity: Floats  # (g,) USD, lost by the accounts of each group
@@ -68,7 +69,7 @@ def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True, im
     price, drop = prices(given.price, cleared.log_drop), -np.expm1(-cleared.log_drop)
     nothing = np.zeros(nodes.buffer.size)
     if not accounts:
-        return Ending(price, drop, state.haircut, nothing, nothing, nothing, np.zeros(0), {})
+        return Ending(price, drop, state.haircut, nothing, nothing, nothing, nothing, np.zeros(0), {})
     if tally.prepared is None:
         sums = _sums(inputs, state, tally, cleared)
     else:
@@ -77,7 +78,8 @@ def ending(inputs: Inputs, state: State, tally: Tally, accounts: bool = True, im
         sums = Sums(*fused_sums.sums(inputs, state, tally, price, cleared.average(given)))
     loss = borne(nodes, sums.deficits, sums.owned, state.haircut)[1]
     made = totals(nodes, state.haircut, tally.outside, sums)
-    return Ending(price, drop, state.haircut, loss, sums.liquidated, sums.deficits, sums.equity, made)
+    left = np.maximum(0.0, nodes.buffer - loss)
+    return Ending(price, drop, state.haircut, loss, left, sums.liquidated, sums.deficits, sums.equity, made)
 
 
 def _sums(inputs: Inputs, state: State, tally: Tally, cleared: Clearing) -> Sums:

@@ -1,4 +1,4 @@
-"""What must not happen, in words: "haircut:Binance >= 0.1", "price:Curve:USDe < 0.9", "loss > 1e9"."""
+"""What must not happen, in words: "buffer_left:Binance <= 0", "price:Curve:USDe < 0.9", "loss > 1e9"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Condition", "parsed"]
 
 _WORDS = re.compile(r"^\s*(?P<measure>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<number>\S+)\s*$")
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-_FALLS = ("price",)
+_FALLS = ("price", "buffer_left")
 _RISES = ("loss", "account_loss", "buffer_loss", "outside_loss", "liquidated", "deficit", "haircut", "drop")
 
 
@@ -64,7 +64,7 @@ def parsed(given: object, system: System) -> tuple[Condition | None, list[str]]:
     return Condition(given, (measure,), lambda row: bool(compare(row[measure], number)), grows), problems
 
 
-_CURE = "give a measure, a sign and a number, as 'loss > 1e9' or 'haircut:Binance >= 0.1', or a function of a row"
+_CURE = "give a measure, a sign and a number, as 'loss > 1e9' or 'buffer_left:Binance <= 0', or a function of a row"
 
 
 def _number(word: str) -> float:

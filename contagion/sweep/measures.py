@@ -33,7 +33,8 @@ TOTALS = (
 )
 """Names in ``Solution.totals``."""
 
-_MARKET, _NODE, _ACCOUNTS = ("price", "drop"), ("haircut", "loss", "liquidated", "deficit"), ("equity",)
+_MARKET, _ACCOUNTS = ("price", "drop"), ("equity",)
+_NODE = ("haircut", "loss", "buffer_left", "liquidated", "deficit")
 _KINDS = (*_MARKET, *_NODE, *_ACCOUNTS)
 
 
@@ -102,8 +103,8 @@ def _check(measure: str, system: System) -> list[str]:
         totals = ", ".join(map(repr, TOTALS))
         return [
             f"measure {measure!r} is not known{near}; give a total ({totals}) or 'price:…', 'drop:…' (a market), "
-            "'haircut:…', 'loss:…', 'liquidated:…', 'deficit:…' (a node), 'equity:…' (an account, a group, or a group "
-            "on a platform)"
+            "'haircut:…', 'loss:…', 'buffer_left:…', 'liquidated:…', 'deficit:…' (a node), 'equity:…' (an account, a "
+            "group, or a group on a platform)"
         ]
     if kind in _ACCOUNTS:
         return [problem.replace("target", "measure", 1) for problem in check_target(measure, system)]

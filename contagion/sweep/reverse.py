@@ -138,9 +138,9 @@ def reverse(
     system, scenario : System, Scenario
         Tables, and the direction: multiples are those of `Scenario.scaled`.
     condition : str or callable
-        A measure of `sweep`, a sign and a number ("haircut:Binance >= 0.1", "price:Curve:USDe < 0.9", "loss > 1e9"), or
-        a function that takes all measures (a Series by name, but those of single groups and accounts) and returns a
-        truth value.
+        A measure of `sweep`, a sign and a number ("buffer_left:Binance <= 0" where its fund is exhausted,
+        "haircut:Lender A >= 0.1", "price:Curve:USDe < 0.9", "loss > 1e9"), or a function that takes all measures (a
+        Series by name, but those of single groups and accounts) and returns a truth value.
     between : (float, float)
         Multiples between which to look, 0 ≤ low < high.
     accuracy : float

@@ -58,8 +58,8 @@ def sweep(
         overrides share what is prepared.
     measures : sequence of str
         Names in ``Solution.totals``; "price:…" (USD) and "drop:…" (share) of a market; "haircut:…" (share), "loss:…",
-        "liquidated:…" and "deficit:…" (USD) of a node; "equity:…" (USD lost) of an account, a group, or a group on a
-        platform ("whale @ Aave").
+        "buffer_left:…", "liquidated:…" and "deficit:…" (USD) of a node; "equity:…" (USD lost) of an account, a group,
+        or a group on a platform ("whale @ Aave").
     out : path, optional
         Parquet file for the table, with the extra ``contagion[parquet]``. What is done is kept in ``out`` + ".parts"
         until all is; a sweep that was killed goes on from there, and one that is done is read.

@@ -98,7 +98,7 @@ def _steps(system: ct.System, scenario: ct.Scenario) -> dict[str, float]:
 def traffic(inputs: Inputs) -> int:
     """Return the bytes that a pass cannot do without: index and quantity of a position, two numbers an account."""
     held = inputs.positions.quantity
-    index = 2 if held.shape[1] < 2**15 else 4
+    index = 2 if held.shape[1] <= 1 << 16 else 4
     return int(held.nnz * (8 + index) + held.shape[0] * 12)
 
 

@@ -10,14 +10,13 @@ from numba import njit
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import contagion as ct
-from contagion import kernels
 from contagion.arrays import lower
 from contagion.kernels import compiled, fused, fused_lines, rounds
 from contagion.kernels.accounts import unit_values
 from contagion.kernels.chosen import everybody
 from contagion.kernels.chunks import bounds
 from contagion.kernels.fused_funds import NO_FUNDS
-from contagion.kernels.inputs import Floats
+from contagion.kernels.inputs import Floats, Inputs
 from contagion.kernels.markets import prices
 from contagion.kernels.packed import (
     CALLS,
@@ -30,6 +29,7 @@ from contagion.kernels.packed import (
     watching_quotes,
 )
 from contagion.kernels.threads import over_chunks
+from contagion.sweep.engine import Engine
 
 TIMES = 4
 """Copies of a million accounts, 2.4 million positions, that stand one after the other."""
@@ -42,7 +42,7 @@ def triad(first: int, last: int, cuts: np.ndarray, a: Floats, b: Floats, c: Floa
 
 
 @cache
-def lowered() -> tuple[kernels.Inputs, compiled.Prepared]:
+def lowered() -> tuple[Inputs, compiled.Prepared]:
     inputs = lower(*ct.generate.system(accounts=1_000_000, seed=7))[0]
     return inputs, compiled.prepare(inputs, screened=False)
 
@@ -143,8 +143,10 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
     length = traffic(book) // 24
     a, b, c = np.zeros(length), np.ones(length), np.ones(length)
     cuts = np.linspace(0, length, 257).astype(np.int64)
-    plain = fastest_of(lambda: over_chunks(triad, 256, length, cuts, a, b, c))
-    taken = fastest_of(one_round, before=reset)
+    plain = taken = np.inf
+    for _ in range(3):  # in turn, so that neighbours on the machine disturb both
+        plain = min(plain, fastest_of(lambda: over_chunks(triad, 256, length, cuts, a, b, c)))
+        taken = min(taken, fastest_of(one_round, before=reset))
     reset()
     benchmark.pedantic(one_round, rounds=1)
     benchmark.extra_info |= {
@@ -159,20 +161,16 @@ def test_a_round_of_ten_million_positions(benchmark: BenchmarkFixture, case: str
 
 
 def test_a_mild_scenario_costs_a_few_percent(benchmark: BenchmarkFixture) -> None:
-    """One more scenario, which touches one account in a thousand, takes a twentieth of a solve of half, or less."""
+    """One more scenario of a sweep, which touches an account in seventy, takes a twentieth of a solve or less."""
     system, scenario = ct.generate.system(accounts=1_000_000, seed=7)
-    solving = fastest_of(partial(ct.solve, system, scenario), 2)
-    times = {}
-    for name, factor in (("full", 1.0), ("mild", 0.05)):
-        shocked = scenario.scaled(factor)
-        inputs = lower(system, shocked)[0]
-        ready = compiled.prepare(inputs)
-        made = kernels.iterate(inputs, 1e-12, 20_000, prepared=ready)
-        assert made.converged
-        benchmark.extra_info[f"{name} rounds"] = len(made.records)
-        benchmark.extra_info[f"{name} liquidated"] = made.records[-1].liquidated_count
-        benchmark.extra_info[f"{name} evaluated"] = made.records[-1].evaluated_count
-        times[name] = fastest_of(partial(kernels.iterate, inputs, 1e-12, 20_000, prepared=ready), 2)
-    benchmark.pedantic(kernels.iterate, args=(inputs, 1e-12, 20_000), kwargs={"prepared": ready}, rounds=2)
-    benchmark.extra_info |= {"of the rounds": times["mild"] / times["full"], "of a solve": times["mild"] / solving}
-    assert times["mild"] <= 0.05 * solving
+    mild = scenario.scaled(0.3)
+    solution = ct.solve(system, mild)
+    touched = float((solution.parts.run.state.liquidated > 0.0).mean())
+    loss, solving = solution.totals["loss"], fastest_of(partial(ct.solve, system, mild), 2)
+    engine = Engine.of(system, ("loss", "liquidated"), 1_000)
+    assert engine.row(mild).values[0] == pytest.approx(loss, rel=1e-9)
+    one_more = fastest_of(partial(engine.row, mild), 3)
+    benchmark.pedantic(engine.row, args=(mild,), rounds=1)
+    benchmark.extra_info |= {"touched": touched, "of a solve": one_more / solving}
+    assert 0.01 <= touched <= 0.02
+    assert one_more <= 0.05 * solving

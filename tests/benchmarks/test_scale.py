@@ -1,6 +1,6 @@
 """Time and memory against size; run with `python -m pytest tests/benchmarks --benchmark-only`.
 
-Seconds depend on the machine, so they are reported and never asserted. Ratios are asserted.
+Seconds depend on the machine, so they are reported and not asserted. Ratios are asserted.
 """
 
 import time
