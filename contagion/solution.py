@@ -206,7 +206,7 @@ class Solution(HandsOutCopies):
 
 
 def untold(solution: object) -> list[str]:
-    """Return the problem of a solution whose passes were not all rounds of the model, if it is one."""
-    if isinstance(solution, Solution) and solution.looks:
-        return ['the solution was found by looking ahead and has no timeline; solve again with rounds="jacobi"']
+    """Return the problem of a solution whose rounds left out what only a timeline tells, if it is one."""
+    if isinstance(solution, Solution) and (solution.looks or solution.parts.run.ends_only):
+        return ['the solution was found by fast rounds and has no timeline; solve again with rounds="jacobi"']
     return []

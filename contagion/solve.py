@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn, cast, overload
 
@@ -13,8 +14,9 @@ from contagion import cluster
 from contagion.arrays import lower
 from contagion.errors import InputError, NotConverged, instance, is_number, refuse, whole
 from contagion.frames import Parts
-from contagion.kernels import Record, iterate, settle
+from contagion.kernels import Inputs, Record, Rounds, iterate, settle
 from contagion.kernels.ahead import iterate_ahead
+from contagion.kernels.order import keeps_order
 from contagion.kernels.rounds import everything_lost
 from contagion.parts import Partitioned, PartitionedSolution
 from contagion.scenario import Scenario
@@ -93,8 +95,10 @@ def solve(
         and near a tipping point in dozens of passes over the accounts instead of thousands: where rounds are slow, a
         pass looks ahead along a path and goes as far as is certain not to pass the least fixed point. ``rounds`` and
         round numbers of accounts then count passes, and `timeline` and `provenance` are not to be had. Systems that do
-        not keep the order (with hedges, funded calls, or accounts that nodes own) are solved by Jacobi rounds all the
-        same, as are those whose rounds are fast enough: ``solution.looks`` is then 0. The greatest fixed point is not
+        not keep the order (with hedges, funded calls, or accounts that nodes own) take Jacobi rounds all the same, with
+        the same bits, but these evaluate only accounts that can have changed, in the compiled pass whatever the size:
+        calls and deficits of accounts that had sold all are not noted in ``rounds`` and ``called_round``. Rounds that
+        are fast enough are Jacobi rounds in any system; ``solution.looks`` is then 0. The greatest fixed point is not
         affected. Systems in parts are solved by Jacobi rounds alone.
     engine : distributed.Client, optional
         Who holds the parts of a system in parts: by default this machine, which streams them from disk; with the extra
@@ -142,7 +146,7 @@ def solve(
     inputs, labels = lower(system, scenario)
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
         show = partial(_show, bar)
-        run = (iterate_ahead if rounds == "fast" else iterate)(inputs, tol, max_rounds, show)
+        run = iterate(inputs, tol, max_rounds, show) if rounds == "jacobi" else _fast(inputs, tol, max_rounds, show)
         worst = (
             iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum) if greatest else None
         )
@@ -153,6 +157,15 @@ def solve(
     if not solution.converged and on_failure == "raise":
         raise NotConverged(_failure(solution), solution)
     return solution
+
+
+def _fast(inputs: Inputs, tol: float, max_rounds: int, show: Callable[[Record], object]) -> Rounds:
+    """Return where rounds end: by looks ahead or, where the order is not kept, by rounds that leave out what can be."""
+    if keeps_order(inputs):
+        return iterate_ahead(inputs, tol, max_rounds, show)
+    from contagion.kernels import compiled  # loads the compiler
+
+    return iterate(inputs, tol, max_rounds, show, prepared=compiled.prepare(inputs, screened=False, ends_only=True))
 
 
 def _in_parts(

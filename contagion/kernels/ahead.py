@@ -93,7 +93,7 @@ class _Search:
         if prepared is None and inputs.positions.quantity.nnz >= chunks.COMPILED_FROM:
             from contagion.kernels import compiled  # loads the compiler
 
-            prepared = compiled.prepare(inputs, screened=False)
+            prepared = compiled.prepare(inputs, screened=False, ends_only=True)
         self._inputs, self._immune, self._prepared = inputs, immune, prepared
         self._state = start(inputs) if begin is None else begin
         self._warm = begin is not None
@@ -126,7 +126,9 @@ class _Search:
         self._pass.flush()
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
         found = Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps))
-        return found._replace(bound=float(self._bound), sold=None if self._made is None else self._made.sold)
+        sold, prepared = None if self._made is None else self._made.sold, self._prepared
+        ends_only = prepared is not None and prepared.ends_only
+        return found._replace(bound=float(self._bound), sold=sold, ends_only=ends_only)
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""

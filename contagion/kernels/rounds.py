@@ -70,6 +70,7 @@ class Rounds(NamedTuple):
     last: tuple[float, ...] = ()  # steps of the rounds since the last look
     bound: float = math.nan  # certified distance of any log drop or haircut from the fixed point
     sold: Floats | None = None  # (m,) Q at the shares of the state, USD, as the last round added it up
+    ends_only: bool = False  # calls and deficits of accounts that had sold all are not in the records
 
 
 def start(inputs: Inputs) -> State:
@@ -262,7 +263,8 @@ def iterate(
             if report is not None:
                 report(records[-1])
     react.flush()
-    return Rounds(state, records, *react.firsts, converged, sold=made.sold)
+    ends_only = prepared is not None and prepared.ends_only
+    return Rounds(state, records, *react.firsts, converged, sold=made.sold, ends_only=ends_only)
 
 
 def ready(inputs: Inputs, runs: int = 1) -> Prepared | None:
