@@ -307,6 +307,19 @@ def test_what_is_wrong_with_parts_is_said_as_here(two: Any, tmp_path: Path) -> N
     refused = [_refusal(system, scenario, engine) for engine in (None, two)]
     assert refused[0] == refused[1]
     assert "nowhere" in "".join(refused[1])
+    nodes = system.small.nodes.assign(buffer=np.inf)
+    nodes.to_parquet(tmp_path / "system" / "nodes.parquet")
+    system, scenario = ct.open_partitioned(system.folder), ct.Scenario(shocks={"nothing": 0.1})
+    for left in ("nowhere", "nobody"):  # and once without anything wrong in the parts themselves
+        refused = [_refusal(system, scenario, engine) for engine in (None, two)]
+        assert refused[0] == refused[1]
+        assert [word in "".join(refused[1]) for word in ("buffer inf", "'nothing'", "nowhere")] == [
+            True,
+            True,
+            left == "nowhere",
+        ]
+        rows.to_parquet(second)
+        held.to_parquet(positions)
     assert_nothing_is_left(two)
     with pytest.raises(ct.InputError, match=r"give a distributed\.Client"):
         ct.solve(system, scenario, engine="somebody")  # type: ignore[call-overload]
@@ -387,8 +400,23 @@ def test_files_that_change_in_the_middle_are_found_out(
         return react(self, number, at, funds)
 
     monkeypatch.setattr(ClusterParts, "react", changing)
-    with pytest.raises(ct.InputError, match=r"part-0000\d.parquet: has changed since the solve began"):
+    with pytest.raises(ct.InputError, match=r"positions/part-0000\d\.parquet has changed, or gone, since the solve"):
         ct.solve(system, scenario, engine=threads)
+
+
+def test_accounts_are_not_written_from_other_files_than_were_solved(threads: Any, tmp_path: Path) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    made = ct.solve(system, scenario, engine=threads)
+    first, second = (tmp_path / "system" / "accounts" / name for name in system.names[:2])
+    rows = pd.read_parquet(second)
+    rows.assign(cash=rows["cash"] + 1.0).to_parquet(second)
+    first.unlink()
+    with pytest.raises(ct.InputError, match=f"accounts/{first.name}, accounts/{second.name} have changed, or gone"):
+        made.write_accounts(tmp_path / "accounts")
+    assert [path.name for path in tmp_path.iterdir()] == ["system"]
+    made.close()
+    with pytest.raises(ct.InputError, match="the solution is closed"):
+        made.write_accounts(tmp_path / "accounts")
 
 
 def test_workers_that_do_not_see_the_folder_say_so(threads: Any, tmp_path: Path) -> None:

@@ -215,7 +215,9 @@ def test_all_problems_of_all_parts_are_told_and_nothing_is_left_behind(tmp_path:
 def test_quotes_and_funding_may_name_accounts_of_any_part_but_no_others(tmp_path: Path) -> None:
     system, scenario = drawn(3)
     quotes = system.quotes.assign(account=["nobody", *system.quotes["account"].iloc[1:]])
-    parted = ct.partition(system.with_table("quotes", quotes), tmp_path / "parts", parts=3)
+    ct.partition(system, tmp_path / "parts", parts=3)
+    quotes.to_parquet(tmp_path / "parts" / "quotes.parquet")
+    parted = ct.open_partitioned(tmp_path / "parts")
     with pytest.raises(ct.InputError, match=r"quotes row 1 .*account 'nobody' is not in accounts"):
         ct.solve(parted, scenario)
 

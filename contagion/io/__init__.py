@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,8 +10,9 @@ from uuid import uuid4
 import pandas as pd
 
 from contagion import schema
-from contagion.errors import InputError
+from contagion.errors import InputError, refuse
 from contagion.io.parquet import read_parquet, write_parquet
+from contagion.io.paths import check_path, kind_of, reading, resembled, unreadable
 from contagion.io.text import read_csv, write_csv
 from contagion.io.workbook import read_workbook, write_workbook
 from contagion.system import System
@@ -20,9 +20,6 @@ from contagion.system import System
 __all__ = ["read_system", "write_atomically", "write_system"]
 
 _SUFFIXES = (".csv", ".parquet")
-
-_RESEMBLES = 0.81
-"""Similarity from which an unknown file is taken for a misnamed table."""
 
 
 def read_system(path: str | Path) -> System:
@@ -45,16 +42,19 @@ def read_system(path: str | Path) -> System:
     Raises
     ------
     InputError
-        If there is nothing to read, a file looks like a misnamed table, a table has two files, a file is not UTF-8 or
-        not well-formed, or an extra is not installed. All files are tried first.
+        If there is nothing to read, a table is no file, a file looks like a misnamed table, a table has two files, a
+        file cannot be read, is not UTF-8 or not well-formed, or an extra is not installed. All files are tried first.
     """
+    refuse(check_path("path", path), "read_system")
     path = Path(path)
     if path.suffix.lower() == ".xlsx":
         return System(**read_workbook(path))
-    if not path.is_dir():
-        there = "a single file" if path.exists() else "not there"
-        raise InputError(f"{path}: {there}; give a folder with one CSV or Parquet file per table, or an .xlsx workbook")
-    files = _table_files(path)
+    with reading(path):
+        if not path.is_dir():
+            there = "a single file" if path.exists() else "not there"
+            cure = "give a folder with one CSV or Parquet file per table, or an .xlsx workbook"
+            raise InputError(f"{path}: {there}; {cure}")
+        files = _table_files(path)
     frames: dict[str, pd.DataFrame] = {}
     problems: list[str] = []
     for table, file in files.items():
@@ -62,8 +62,9 @@ def read_system(path: str | Path) -> System:
             frames[table] = read_csv(file) if file.suffix.lower() == ".csv" else read_parquet(file)
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems, str(path))
+        except OSError as error:
+            problems.append(unreadable(file, error))
+    refuse(problems, str(path))
     return System(**frames)
 
 
@@ -150,13 +151,17 @@ def _table_files(folder: Path) -> dict[str, Path]:
         elif file.stem in schema.TABLES:
             files[file.stem] = file
     for file in _candidates(folder):
-        close = difflib.get_close_matches(file.stem.strip().casefold(), schema.TABLES, n=1, cutoff=_RESEMBLES)
-        if file.stem not in schema.TABLES and close and close[0] not in files:
-            meant = f"{close[0]}{file.suffix.lower()}"
+        table = resembled(file.stem, files)
+        if table is not None:
+            meant = f"{table}{file.suffix.lower()}"
             problems.append(f"{folder}: {file.name} is not a table (did you mean {meant!r}?); rename or remove it")
+    problems += [
+        f"{folder}: {entry.name} is {kind_of(entry)}; a table is one file: put it there, or rename or remove this"
+        for entry in sorted(folder.iterdir())
+        if entry.suffix.lower() in _SUFFIXES and entry.stem in schema.TABLES and not entry.is_file()
+    ]
     if not files and not problems:
         tables = ", ".join(schema.TABLES)
         problems.append(f"{folder}: no table in it; give CSV or Parquet files named after the tables: {tables}")
-    if problems:
-        raise InputError(problems, str(folder))
+    refuse(problems, str(folder))
     return files

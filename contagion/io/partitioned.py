@@ -18,8 +18,10 @@ from uuid import uuid4
 
 import pandas as pd
 
-from contagion.errors import InputError
+from contagion import schema
+from contagion.errors import InputError, refuse
 from contagion.io.parquet import read_parquet, require_pyarrow, write_parquet
+from contagion.io.paths import few, kind_of, reading, resembled, unreadable
 
 __all__ = ["PARTITIONED", "folder_in_parts", "part_name", "part_names", "read_part", "rows_of_part", "write_part"]
 
@@ -38,9 +40,12 @@ def part_names(folder: Path) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        If there is no such folder, no part, or a file that lacks its counterpart.
+        If it cannot be read, there is no part, a file that lacks its counterpart or is none, or something looks like a
+        misnamed table.
     """
-    found = {table: _files(folder / table) for table in PARTITIONED}
+    with reading(folder):
+        found = {table: _files(folder / table) for table in PARTITIONED}
+        strange = [*_misnamed(folder), *(each for table in PARTITIONED for each in _strays(folder / table))]
     names = found["accounts"]
     problems = [
         f"{folder / table}: {name} has no counterpart in accounts; name the files of one part alike"
@@ -53,19 +58,12 @@ def part_names(folder: Path) -> tuple[str, ...]:
         for name in names
         if name not in found["positions"]
     ]
-    problems += [
-        f"{folder}: {table} is a single file here; give a folder {table} with one file a part"
-        for table in PARTITIONED
-        for suffix in (".parquet", ".csv")
-        if (folder / f"{table}{suffix}").exists()
-    ]
     if not names:
         problems = [
             f"{folder}: no accounts in parts; give a folder with accounts/{part_name(0)} and positions/{part_name(0)} "
             "(contagion.partition writes one)"
         ]
-    if problems:
-        raise InputError(problems, str(folder))
+    refuse([*problems, *strange], str(folder))
     return tuple(names)
 
 
@@ -81,9 +79,27 @@ def rows_of_part(folder: Path, table: str, name: str) -> int:
 
 
 def read_part(folder: Path, name: str) -> dict[str, pd.DataFrame]:
-    """Return the rows of one part by table."""
-    files = {table: folder / table / name for table in PARTITIONED}
-    return {table: read_parquet(file) for table, file in files.items() if file.exists()}
+    """Return the rows of one part by table.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or is gone; only claims may be absent. All files are tried first.
+    """
+    frames, problems = dict[str, pd.DataFrame](), list[str]()
+    for table in PARTITIONED:
+        file = folder / table / name
+        try:
+            if file.exists():
+                frames[table] = read_parquet(file)
+            elif table != "claims":
+                problems.append(f"{file}: is not there any more; put it back, or open the system again")
+        except InputError as error:
+            problems += error.problems
+        except OSError as error:
+            problems.append(unreadable(file, error))
+    refuse(problems, str(folder))
+    return frames
 
 
 def write_part(folder: Path, number: int, frames: Mapping[str, pd.DataFrame]) -> None:
@@ -100,19 +116,68 @@ def folder_in_parts(folder: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If there is something of that name already.
+        If there is something of that name already, or the folder cannot be made.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"{folder}: is there already; give a new name, or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
-    made.mkdir()
+    with _making(folder):
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise InputError(f"{folder}: is there already; give a new name, or remove it")
+        made = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.mkdir()
     try:
         yield made
-        made.replace(folder)
+        with _making(folder):
+            made.replace(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.strerror or error}: {error.filename}"
+        raise InputError(
+            f"{folder}: cannot be made ({why}); give a new name in a folder that you may write to"
+        ) from None
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for what is hidden and the notes (``_SUCCESS``) of those who write parts."""
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "_")))
+
+
+def _is_part(file: Path) -> bool:
+    return file.suffix.lower() == ".parquet" and file.is_file()
+
+
 def _files(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.glob("*.parquet") if file.is_file()) if folder.is_dir() else []
+    return [file.name for file in _entries(folder) if _is_part(file)] if folder.is_dir() else []
+
+
+def _strays(folder: Path) -> Iterator[str]:
+    """Return what is in a folder of parts and is none, by its kind."""
+    found: dict[str, list[str]] = {}
+    for entry in _entries(folder) if folder.is_dir() else ():
+        if not _is_part(entry):
+            kind = "not a Parquet file" if entry.is_file() else kind_of(entry)
+            found.setdefault(kind, []).append(entry.name)
+    for kind, names in found.items():
+        yield f"{folder}: {few(names)}: {kind}; one .parquet file is a part here: write it as that, or move it away"
+
+
+def _misnamed(folder: Path) -> Iterator[str]:
+    """Return what is beside the parts and looks like a table that would not be read."""
+    entries = _entries(folder)
+    present = {entry.stem for entry in entries}
+    for entry in entries:
+        name, table = entry.name, resembled(entry.name, present)
+        single = entry.suffix.lower() in (".parquet", ".csv") and entry.stem in PARTITIONED
+        if single or (name in PARTITIONED and not entry.is_dir()):
+            yield f"{folder}: {entry.stem} is a single file here; give a folder {entry.stem} with one file a part"
+        elif entry.is_dir() and name in schema.TABLES and name not in PARTITIONED:
+            yield f"{folder}: {name} is a folder, but does not stand in parts; give one file, {name}.parquet"
+        elif entry.is_dir() and table is not None:
+            meant = table if table in PARTITIONED else f"{table}.parquet"
+            yield f"{folder}: folder {name} is not a table (did you mean {meant!r}?); rename or remove it"

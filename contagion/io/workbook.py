@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import pandas as pd
 
 from contagion import schema
 from contagion.errors import InputError
+from contagion.io.paths import resembled
 
 __all__ = ["read_workbook", "write_workbook"]
 
@@ -86,9 +86,9 @@ def _require_openpyxl() -> None:
 
 def _misnamed(file: Path, sheets: list[str]) -> Iterator[str]:
     for name in sheets:
-        close = difflib.get_close_matches(name.strip().casefold(), schema.TABLES, n=1, cutoff=0.81)
-        if name not in schema.TABLES and close and close[0] not in sheets:
-            yield f"{file}: sheet {name!r} is not a table (did you mean {close[0]!r}?); rename or remove it"
+        meant = resembled(name, sheets)
+        if meant is not None:
+            yield f"{file}: sheet {name!r} is not a table (did you mean {meant!r}?); rename or remove it"
 
 
 def _frame(sheet: Any) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import pandas as pd
 from contagion import frames
 from contagion.arrays import lower
 from contagion.io.parquet import write_parquet
-from contagion.io.partitioned import read_part
 from contagion.kernels import Outcome, Rounds
 from contagion.kernels import State as WholeState
 from contagion.kernels.accounts import decide, lines
@@ -22,6 +21,7 @@ from contagion.kernels.rounds import opening_equity
 from contagion.parts.book import State
 from contagion.parts.messages import Ending, Plan
 from contagion.parts.packing import system_of_part
+from contagion.parts.seal import rows_as_solved
 from contagion.scenario import Scenario
 
 __all__ = ["write_account_table"]
@@ -30,14 +30,20 @@ __all__ = ["write_account_table"]
 def write_account_table(
     plan: Plan, number: int, folder: Path, ending: Ending, state: State, funds: Funds | None
 ) -> None:
-    """Write the accounts of a part as `contagion.Solution.accounts` has them, to the file of its name."""
+    """Write the accounts of a part as `contagion.Solution.accounts` has them, to the file of its name.
+
+    Raises
+    ------
+    InputError
+        If a file of the part has changed since it was sealed; see `contagion.parts.seal`.
+    """
     frame = _table(plan, number, ending, state, funds)
     write_parquet(frame.rename_axis("account").reset_index(), folder / plan.parts[number])
 
 
 @np.errstate(over="ignore", invalid="ignore")  # states that have not converged may hold anything
 def _table(plan: Plan, number: int, ending: Ending, state: State, funds: Funds | None) -> pd.DataFrame:
-    system = system_of_part(plan, read_part(plan.folder, plan.parts[number]))
+    system = system_of_part(plan, rows_as_solved(plan, number))
     inputs, labels = lower(system, Scenario())
     opening = opening_equity(inputs)
     at = lines(inputs.positions, inputs.accounts, ending.price, ending.average, 1.0 - ending.haircut)

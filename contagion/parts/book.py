@@ -77,3 +77,4 @@ class Summary(NamedTuple):
     owed: Floats  # (c, n) claims of its accounts on nodes, USD
     claims: pd.DataFrame  # rows of claims that nodes hold
     problems: tuple[str, ...]  # what is wrong with its rows; then there is no book
+    seal: tuple[str, ...] = ()  # of its files before they were read; see `contagion.parts.seal`

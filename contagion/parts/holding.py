@@ -7,7 +7,6 @@ read, packed, and told all rounds anew. Nothing is saved in between, and no othe
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion import cluster
-from contagion.errors import InputError
+from contagion.errors import refuse
 from contagion.io.partitioned import read_part
 from contagion.kernels import threads
 from contagion.kernels.inputs import Floats, Ints
@@ -29,9 +28,10 @@ from contagion.parts.book import Book, State, Summary
 from contagion.parts.messages import Broadcast, Ending, Plan
 from contagion.parts.packing import hashes, pack_part, refused
 from contagion.parts.part import Part
+from contagion.parts.seal import changed, refuse_changed
 from contagion.parts.unique import cuts
 
-__all__ = ["Answers", "Call", "Packed", "Raised", "Shared", "Told", "names_of", "pack", "seal", "visit"]
+__all__ = ["Answers", "Call", "Packed", "Raised", "Shared", "Told", "names_of", "pack", "visit"]
 
 
 class Told(NamedTuple):
@@ -45,7 +45,6 @@ class Shared(NamedTuple):
     """What it takes to make any part as it stands; see `contagion.cluster.Kept`."""
 
     plan: Plan
-    seals: Sequence[str] = ()  # by part, see `seal`
     columns: Sequence[Ints] = ()  # by part, see `contagion.parts.engine.Parts.place`
     told: Sequence[Told] = ()  # round by round
 
@@ -116,14 +115,6 @@ def _pack(word: str, plan: Plan, number: int, worker: str) -> Summary:
     return made.summary
 
 
-def seal(summary: Summary) -> str:
-    """Return a short word for what a part holds: files that have changed meanwhile give another."""
-    made = hashlib.sha256(repr((summary.accounts, summary.positions, summary.quoting, summary.linked)).encode())
-    for array in (summary.units, summary.opening, summary.owed):
-        made.update(np.ascontiguousarray(array).data)
-    return made.hexdigest()
-
-
 def names_of(
     word: str, numbers: Sequence[int], folder: Path, files: Sequence[str], ranges: int
 ) -> list[NDArray[np.uint64]]:
@@ -183,9 +174,8 @@ def _ready(word: str, shared: Shared | None, number: int, call: Call, worker: st
         return None
     if held is None:
         summary = _pack(word, shared.plan, number, worker)
-        if summary.problems or seal(summary) != shared.seals[number]:
-            changed = f"{shared.plan.parts[number]}: has changed since the solve began; solve again"
-            raise InputError(summary.problems or changed, str(shared.plan.folder))
+        refuse_changed(shared.plan, changed(shared.plan, number, summary.seal))
+        refuse(summary.problems, str(shared.plan.folder))
         held = cast(_Held, cluster.room(word)[number])
         held.names = None
     held.part = Part(held.book, State.fresh(held.book), shared.columns[number])
@@ -220,10 +210,21 @@ def _lost(held: _Held, call: Call, funds: Funds | None, *_: object) -> Any:
     return _part(held).lost(cast(Broadcast, call.at), cast(Floats, call.worth), funds)
 
 
+def _changed(_held: _Held, _call: Call, _funds: object, shared: Shared | None, number: int) -> list[str]:
+    assert shared is not None
+    return changed(shared.plan, number)
+
+
 def _write(held: _Held, call: Call, funds: Funds | None, shared: Shared | None, number: int) -> None:
     assert shared is not None
     state = _part(held).state
     write_account_table(shared.plan, number, cast(Path, call.folder), cast(Ending, call.ending), state, funds)
 
 
-_ACTS: dict[str, Callable[..., Any]] = {"ask": _ask, "react": _react, "lost": _lost, "write": _write}
+_ACTS: dict[str, Callable[..., Any]] = {
+    "ask": _ask,
+    "react": _react,
+    "lost": _lost,
+    "changed": _changed,
+    "write": _write,
+}

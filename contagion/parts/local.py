@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -16,7 +17,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from contagion.errors import InputError
+from contagion.errors import InputError, refuse, whole
+from contagion.io.paths import check_path
 from contagion.kernels import threads
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.reaction import Funds
@@ -26,6 +28,7 @@ from contagion.parts.chest import Chest
 from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
 from contagion.parts.packing import pack_part
 from contagion.parts.part import Part
+from contagion.parts.seal import changed, refuse_changed, refuse_closed
 from contagion.parts.unique import repeated_names
 
 __all__ = ["Streaming"]
@@ -73,14 +76,25 @@ class Streaming:
     workers : int
         Processes that read, check and pack parts side by side; each takes the memory of a part, and imports the script
         that asks for more than one (``if __name__ == "__main__":``).
+
+    Raises
+    ------
+    InputError
+        If ``scratch`` is no folder, or ``workers`` no whole number of at least 1.
+
+    Notes
+    -----
+    The directory, ``.contagion-`` and a few letters, goes with the solution. A process that is killed, by SIGTERM too,
+    leaves it behind; it may be removed once the process that made it is gone.
     """
 
     def __init__(self, scratch: str | Path | None = None, workers: int = 1) -> None:
-        self._scratch, self._workers = scratch, workers
+        refuse([*_check_scratch(scratch), *whole("workers", workers, 1)], "Streaming")
+        self._scratch, self._workers = scratch, int(workers)
 
     def open(self, plan: Plan, progress: bool = False) -> LocalParts:
         """Return the parts, read, checked and packed; see `contagion.parts.engine.Engine`."""
-        room = Path(tempfile.mkdtemp(prefix=".contagion-", dir=self._scratch or plan.folder.absolute().parent))
+        room = self._room(plan)
         try:
             with _side_by_side(self._workers) as each:
                 made = each(partial(_pack, plan, room), range(len(plan.parts)))
@@ -90,12 +104,35 @@ class Streaming:
             shutil.rmtree(room, ignore_errors=True)
             raise
 
+    def _room(self, plan: Plan) -> Path:
+        """Return a new scratch directory."""
+        where = plan.folder.absolute().parent if self._scratch is None else Path(self._scratch)
+        try:
+            return Path(tempfile.mkdtemp(prefix=".contagion-", dir=where))
+        except OSError as error:
+            raise InputError(
+                f"{where}: no scratch directory can be made there ({error.strerror or error}); give a folder that you "
+                'may write to, as engine=contagion.Streaming("/scratch/folder")'
+            ) from None
+
+
+def _check_scratch(scratch: str | Path | None) -> list[str]:
+    """Return the problem of a place for scratch directories; none is chosen later."""
+    if scratch is None:
+        return []
+    problems = check_path("scratch", scratch)
+    if not problems and not os.path.isdir(scratch):  # noqa: PTH112 - which never raises
+        there = "a file" if os.path.exists(scratch) else "not there"  # noqa: PTH110
+        problems.append(f"scratch is {str(scratch)!r}, which is {there}; give a folder")
+    return problems
+
 
 class LocalParts:
     """All parts as files in a directory, which goes when this object goes; see `contagion.parts.engine.Parts`."""
 
     def __init__(self, plan: Plan, room: Path, packed: Sequence[_Packed]) -> None:
-        self._plan, self._packed = plan, packed
+        self._plan = plan._replace(seals=tuple(each.summary.seal for each in packed))
+        self._packed = packed
         self._columns: Sequence[Ints] = ()
         self.summaries: Sequence[Summary] = [each.summary for each in packed]
         found = [problem for summary in self.summaries for problem in summary.problems]
@@ -124,10 +161,13 @@ class LocalParts:
         return self._visit(lambda place, part: part.lost(at, worth, None if funds is None else funds[place]))
 
     def write_accounts(self, folder: Path, ending: Ending, funds: Sequence[Funds] | None) -> None:
-        """Write the table of accounts of each part, one after the other."""
+        """Write the table of accounts of each part, one after the other, if no file has changed."""
+        refuse_closed(self._clear.alive)
+        plan = self._plan
+        refuse_changed(plan, [file for number in range(len(plan.parts)) for file in changed(plan, number)])
         for number, packed in enumerate(self._packed):
             state = State(*packed.state.open())
-            write_account_table(self._plan, number, folder, ending, state, None if funds is None else funds[number])
+            write_account_table(plan, number, folder, ending, state, None if funds is None else funds[number])
 
     def close(self) -> None:
         """Remove the directory."""

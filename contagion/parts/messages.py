@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ class Plan(NamedTuple):
     parts: tuple[str, ...]  # names of their files
     small: System  # tables that do not stand in parts, with the overrides of the scenario
     accounts: int  # in all parts
+    known: tuple[str, ...] = ()  # problems of the small tables, with which no part is packed
+    seals: Sequence[tuple[str, ...]] = ()  # by part, once they are packed; see `contagion.parts.seal`
 
 
 class Broadcast(NamedTuple):

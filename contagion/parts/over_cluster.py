@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from contagion.errors import InputError
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.reaction import Funds
 from contagion.parts.book import Summary
-from contagion.parts.holding import Call, Packed, Raised, Shared, Told, names_of, pack, seal, visit
+from contagion.parts.holding import Call, Packed, Raised, Shared, Told, names_of, pack, visit
 from contagion.parts.messages import Acted, Broadcast, Ending, Lost, Plan
+from contagion.parts.seal import refuse_changed, refuse_closed
 from contagion.parts.unique import AT_ONCE, sentence, twins
 
 if TYPE_CHECKING:
@@ -100,7 +102,8 @@ class ClusterParts:
 
     def place(self, columns: Sequence[Ints]) -> None:
         """Take down the numbers of term columns, and hand them to all workers."""
-        self._shared = self._shared._replace(seals=[seal(each) for each in self.summaries], columns=columns)
+        plan = self._plan._replace(seals=tuple(each.seal for each in self.summaries))
+        self._shared = self._shared._replace(plan=plan, columns=columns)
         self._share(None)
 
     def ask(self, at: Broadcast) -> list[tuple[Floats, Floats]]:
@@ -122,7 +125,10 @@ class ClusterParts:
 
     def write_accounts(self, folder: Path, ending: Ending, funds: Sequence[Funds] | None) -> None:
         """Let workers write the tables of accounts of their parts."""
-        self._visit(Call("write", len(self._told), ending=ending, folder=folder.absolute()), funds)
+        refuse_closed(self.close.alive)
+        call = Call("changed", len(self._told), ending=ending, folder=folder.absolute())
+        refuse_changed(self._shared.plan, [file for files in self._visit(call, None) for file in files])
+        self._visit(replace(call, act="write"), funds)
 
     def _take(self, number: int, made: Packed, found: dict[int, Summary]) -> None:
         if made.summary is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from contagion.kernels.threads import over_chunks
 from contagion.lookup import code
 from contagion.parts.book import Book, Summary
 from contagion.parts.messages import Plan
+from contagion.parts.seal import seal_of
 from contagion.scenario import Scenario
 from contagion.system import System
 from contagion.validate import problems
@@ -39,15 +42,22 @@ class PackedPart(NamedTuple):
 
 
 def pack_part(plan: Plan, number: int) -> PackedPart:
-    """Return a part, packed, and what the whole has to know of it; without a book where its rows have problems."""
+    """Return a part, packed, and what the whole has to know of it.
+
+    Where its rows or the small tables have problems there is no book, and those that the plan does not know are told.
+    """
+    seal = seal_of(plan, number)  # before the rows are read, so that it never stands for newer ones
     try:
         frames = read_part(plan.folder, plan.parts[number])
         found = _misplaced(plan, number, frames)
         system = system_of_part(plan, frames)
     except InputError as error:
-        return refused(plan, number, error.problems)
-    found += [f"{_part(plan, number)}: {each}" for each in problems(system)]
-    return refused(plan, number, found) if found else _packed(plan, number, system)
+        return refused(plan, number, error.problems, seal)
+    own = problems(system)
+    if not found and not own:
+        return _packed(plan, number, system, seal)
+    found += [f"{_part(plan, number)}: {each}" for each in own if each not in plan.known]
+    return refused(plan, number, found, seal)
 
 
 def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
@@ -56,7 +66,7 @@ def system_of_part(plan: Plan, frames: dict[str, pd.DataFrame]) -> System:
     return System(**{**own, **frames})
 
 
-def _packed(plan: Plan, number: int, system: System) -> PackedPart:
+def _packed(plan: Plan, number: int, system: System, seal: tuple[str, ...]) -> PackedPart:
     inputs, labels = lower(system, Scenario())
     names = labels.accounts
     quoting, linked = _named(plan.small, names)
@@ -76,6 +86,7 @@ def _packed(plan: Plan, number: int, system: System) -> PackedPart:
         owed=chunks.column_sums_by_chunk(given.claims, np.ones(len(names)), cuts),
         claims=system.claims[system.claims["creditor"].isin(plan.small.nodes["node"])],
         problems=(),
+        seal=seal,
     )
     return PackedPart(summary, book, hashes(system.accounts["account"]))
 
@@ -114,8 +125,11 @@ def _named(small: System, names: pd.Index[str]) -> tuple[Ints, Ints]:
 
 
 def _misplaced(plan: Plan, number: int, frames: dict[str, pd.DataFrame]) -> list[str]:
-    """Return what is wrong with rows whose account is not in the part, and take them out of the frames."""
-    found = []
+    """Return what is wrong with rows whose account is not in the part.
+
+    The frames get accounts that stand in for those, so that all else about the rows is checked, under their numbers.
+    """
+    found, absent = [], dict[str, None]()
     accounts = frames["accounts"]
     if "account" not in accounts or "account" not in frames["positions"]:
         return []  # which the schema's own check names
@@ -129,7 +143,10 @@ def _misplaced(plan: Plan, number: int, frames: dict[str, pd.DataFrame]) -> list
         bad: Bools = ((code(name, known) < 0) & (code(name, also) < 0) & (name != "").to_numpy()).astype(np.bool_)
         if bad.any():
             found.append(_sentence(plan, number, table, column, name[bad]))
-            frames[table] = frame[~bad]
+            absent |= dict.fromkeys(name[bad])
+    if absent:
+        stand_ins = pd.DataFrame({"account": list(absent), "platform": nodes[0] if len(nodes) else ""}, dtype=object)
+        frames["accounts"] = pd.concat([accounts.astype(object), stand_ins], ignore_index=True)
     return found
 
 
@@ -145,13 +162,13 @@ def _sentence(plan: Plan, number: int, table: str, column: str, names: pd.Series
 
 
 def _part(plan: Plan, number: int) -> str:
-    return plan.parts[number].removesuffix(".parquet")
+    return Path(plan.parts[number]).stem
 
 
-def refused(plan: Plan, number: int, found: list[str] | tuple[str, ...]) -> PackedPart:
+def refused(plan: Plan, number: int, found: Sequence[str], seal: tuple[str, ...] = ()) -> PackedPart:
     """Return what stands for a part that cannot be packed, and why."""
     nothing = np.zeros(0)
     summary = Summary(
-        number, 0, 0, pd.DataFrame(), (), (), nothing, nothing, np.zeros((0, 0)), plan.small.claims, tuple(found)
+        number, 0, 0, pd.DataFrame(), (), (), nothing, nothing, np.zeros((0, 0)), plan.small.claims, tuple(found), seal
     )
     return PackedPart(summary, None, np.zeros(0, dtype=np.uint64))

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from contagion import validate
 from contagion.arrays.shape import held
 from contagion.errors import InputError, instance, refuse, whole
 from contagion.io import read_system
 from contagion.io.parquet import write_parquet
 from contagion.io.partitioned import PARTITIONED, folder_in_parts, part_names, read_part, rows_of_part, write_part
+from contagion.io.paths import check_path, reading
 from contagion.kernels.chunks import bounds
 from contagion.lookup import code
 from contagion.scenario import Scenario
 from contagion.system import System
-from contagion.validate.cells import check_numbers
 
 __all__ = ["Partitioned", "open_partitioned", "partition"]
+
+T = TypeVar("T")
 
 _ACCOUNTS = 250_000
 """Accounts that a part has by default, about: what a worker reads and checks in a few hundred megabytes."""
@@ -55,7 +58,17 @@ class Partitioned:
         return f"Partitioned({str(self.folder)!r}: {sizes})"
 
     def part(self, number: int) -> System:
-        """Return the accounts of one part, what they hold and are owed, with the small tables that concern no other."""
+        """Return the accounts of one part, what they hold and are owed, with the small tables that concern no other.
+
+        Raises
+        ------
+        InputError
+            If there is no part of that number, or its files cannot be read.
+        """
+        count = len(self.names)
+        if whole("number", number, 0) or number >= count:
+            there = f"there {'is 1 part' if count == 1 else f'are {count} parts'}"
+            raise InputError(f"number is {number!r}; {there}: give a whole number from 0 to {count - 1}")
         own = {name: table for name, table in self.small.tables() if name not in ("quotes", "funding", *PARTITIONED)}
         return System(**{**own, **read_part(self.folder, self.names[number])})
 
@@ -86,11 +99,13 @@ def open_partitioned(folder: str | Path) -> Partitioned:
         Small tables as single files, and folders ``accounts``, ``positions`` and, if there are any, ``claims`` with
         one Parquet file a part, named alike; columns as in ``docs/schema.md``. Positions and claims stand in the part
         of their account; claims of nodes in any. `partition` and `contagion.generate.partitioned` write such folders.
+        Names that begin with "." or "_" are passed over.
 
     Raises
     ------
     InputError
-        If small tables cannot be read, or files of parts have no counterpart. Rows are checked by `contagion.solve`.
+        If files cannot be read, those of parts have no counterpart, there is something else among them, or a name
+        looks like a misnamed table. All files are tried first. Rows are checked by `contagion.solve`.
 
     Notes
     -----
@@ -98,14 +113,33 @@ def open_partitioned(folder: str | Path) -> Partitioned:
     haircuts are those of the system in memory, bit for bit; for any other, they are the same bits on any number of
     threads and workers, and those in memory to 1e-9.
     """
+    refuse(check_path("folder", folder), "open_partitioned")
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; give one with small tables and folders of parts")
-    names = part_names(folder)
+    with reading(folder):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: not a folder; give one with small tables and folders of parts")
+    problems: list[str] = []
+    names = _tried(problems, part_names, folder) or ()
     accounts, positions = (
-        tuple(rows_of_part(folder, table, name) for name in names) for table in ("accounts", "positions")
+        tuple(_tried(problems, rows_of_part, folder, table, name) or 0 for name in names)
+        for table in ("accounts", "positions")
     )
-    return Partitioned(folder, read_system(folder), names, accounts, positions)
+    for name in names:
+        if (folder / "claims" / name).exists():
+            _tried(problems, rows_of_part, folder, "claims", name)
+    small = _tried(problems, read_system, folder)
+    if small is None or problems:
+        raise InputError(list(dict.fromkeys(problems)), str(folder))
+    return Partitioned(folder, small, names, accounts, positions)
+
+
+def _tried(problems: list[str], read: Callable[..., T], *given: object) -> T | None:
+    """Return what a function reads; what is wrong is added to the problems."""
+    try:
+        return read(*given)
+    except InputError as error:
+        problems += error.problems
+        return None
 
 
 def partition(system: System, folder: str | Path, parts: int | None = None) -> Partitioned:
@@ -123,13 +157,13 @@ def partition(system: System, folder: str | Path, parts: int | None = None) -> P
     Raises
     ------
     InputError
-        If there is something of that name already, accounts of positions are not among the accounts, or a cell of a
-        number column is none.
+        If the system is not valid, there is something of that name already, or the folder cannot be made.
     """
     problems = instance("system", system, System, "a System (read_system reads one from a folder)")
     problems += [] if parts is None else whole("parts", parts, 1)
+    problems += check_path("folder", folder)
     if isinstance(system, System):
-        problems += check_numbers(system)
+        problems += validate.problems(system)
     refuse(problems, "partition")
     folder = Path(folder)
     with folder_in_parts(folder) as made:
@@ -143,10 +177,6 @@ def partition(system: System, folder: str | Path, parts: int | None = None) -> P
 
 def _parts(system: System, parts: int | None) -> Iterator[dict[str, pd.DataFrame]]:
     """Return the rows of each part: accounts in the solver's order, cut between its chunks."""
-    unknown = ~system.positions["account"].isin(system.accounts["account"])
-    if unknown.any():
-        names = ", ".join(map(repr, system.positions["account"][unknown].unique()[:5]))
-        raise InputError(f"positions: account {names} is not in accounts; add it, or mend the name")
     holdings = held(system, pd.Index(system.assets["asset"]))
     accounts = system.accounts.take(holdings.rows)
     number = np.empty(len(accounts), dtype=np.int64)

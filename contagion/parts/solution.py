@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from contagion import frames
+from contagion.errors import refuse
 from contagion.frames.nodes import with_sums
 from contagion.frozen import HandsOutCopies
 from contagion.io.partitioned import folder_in_parts
+from contagion.io.paths import check_path
 from contagion.kernels import Outcome, Rounds
 from contagion.kernels.chunks import in_order
 from contagion.kernels.convergence import error_estimate, local_rate
@@ -169,8 +171,10 @@ class PartitionedSolution(HandsOutCopies):
         Raises
         ------
         InputError
-            If there is something of that name already.
+            If there is something of that name already or the folder cannot be made, files of the system have changed
+            since the solve began, or the solution was closed.
         """
+        refuse(check_path("folder", folder), "write_accounts")
         with folder_in_parts(Path(folder)) as made:
             self.parts.write_accounts(made, self.settled.ending, self.settled.funds)
 

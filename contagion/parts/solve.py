@@ -50,11 +50,16 @@ def solve_parts(
     InputError
         If tables, rows of any part, or the scenario are not valid; the message lists every problem.
     """
-    system = system.under(scenario)
-    plan = _plan(system, scenario)
-    parts = engine.open(plan, progress)
+    system, found = _under(system, scenario)
+    plan = _plan(system)
+    found += [*plan.known, *check_scenario(system.small, scenario)]
+    subject = f"{system.folder} and scenario"
     try:
-        _check_names(plan, parts)
+        parts = engine.open(plan, progress)
+    except InputError as error:
+        raise InputError([*found, *error.problems], subject) from None
+    try:
+        refuse([*found, *_check_names(plan, parts)], subject)
         whole = Whole.of(system.small, scenario, parts.summaries)
         parts.place(whole.columns)
         react = _Remembering(whole, parts)
@@ -65,20 +70,27 @@ def solve_parts(
         raise
 
 
-def _plan(system: Partitioned, scenario: Scenario) -> Plan:
-    """Return what every part has to know; small tables and scenario are checked first, as far as parts go without."""
+def _under(system: Partitioned, scenario: Scenario) -> tuple[Partitioned, list[str]]:
+    """Return the system with a scenario's overrides; without them, and what is wrong, where they are at fault."""
+    try:
+        return system.under(scenario), []
+    except InputError as error:
+        return system, list(error.problems)
+
+
+def _plan(system: Partitioned) -> Plan:
+    """Return what every part has to know; small tables are checked first, as far as they go without parts."""
     small = system.small
     alone = System(**{name: table for name, table in small.tables() if name not in ("quotes", "funding")})
-    refuse([*problems(alone), *check_scenario(small, scenario)], f"{system.folder} and scenario")
-    return Plan(system.folder, system.names, small, sum(system.accounts))
+    return Plan(system.folder, system.names, small, sum(system.accounts), tuple(problems(alone)))
 
 
-def _check_names(plan: Plan, parts: Parts) -> None:
-    """Raise what is wrong with quotes and funding, whose accounts may stand in any part."""
+def _check_names(plan: Plan, parts: Parts) -> list[str]:
+    """Return what is wrong with quotes and funding, whose accounts may stand in any part, once parts are packed."""
+    if plan.known:
+        return []
     names = {name for each in parts.summaries for name in (*each.quoting, *each.linked)}
     known = sorted(names)
     nodes = plan.small.nodes["node"]
     accounts = pd.DataFrame({"account": known, "platform": nodes.iloc[0] if len(nodes) else ""})
-    found = problems(plan.small.with_table("accounts", accounts))
-    if found:
-        raise InputError(found, str(plan.folder))
+    return problems(plan.small.with_table("accounts", accounts))

@@ -49,7 +49,7 @@ def sentence(plan: Plan, twice: NDArray[np.uint64]) -> list[str]:
     for part in plan.parts:
         names = read_part(plan.folder, part)["accounts"]["account"].astype("str")
         number = pd.util.hash_array(names.to_numpy(dtype=object), categorize=False)
-        found.append(pd.DataFrame({"account": names, "part": part.removesuffix(".parquet")})[np.isin(number, twice)])
+        found.append(pd.DataFrame({"account": names, "part": Path(part).stem})[np.isin(number, twice)])
     rows = pd.concat(found, ignore_index=True)
     repeated = rows[rows["account"].duplicated(keep=False)]
     if repeated.empty:
