@@ -1,6 +1,10 @@
 """Sweeps against plain loops over `contagion.solve`."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +22,7 @@ from contagion.stress.runs import under
 from contagion.sweep import engine, sweep, tasks
 from contagion.sweep import sweep as sweep_function
 from contagion.sweep.engine import Engine
-from contagion.sweep.measures import TOTALS, every_measure, members
+from contagion.sweep.measures import TOTALS, Reader, every_measure, members
 from contagion.sweep.overlay import Overlay
 from tests.seeds import some
 from tests.systems import draw, loose
@@ -338,6 +342,131 @@ def test_measures_are_texts_and_some() -> None:
     with pytest.raises(ct.InputError, match="measures is empty"):
         sweep(system, scenarios, [])
     assert sweep(system, scenarios, ["loss", "loss"]).columns.tolist().count("loss") == 1
+
+
+def pair(**names: str) -> tuple[ct.Override, ...]:
+    """Return overrides that rename a market or a node."""
+    made = {"market": ("markets", "market"), "node": ("nodes", "node")}
+    old = {"market": "y:A", "node": "w"}
+    return tuple(
+        ct.Override(*made[key][:1], {made[key][1]: old[key]}, {made[key][1]: new}) for key, new in names.items()
+    )
+
+
+def two_venues() -> ct.System:
+    return ct.System(
+        nodes=pd.DataFrame({"node": ["x", "y", "v", "w"]}),
+        assets=pd.DataFrame({"asset": ["A"]}),
+        markets=pd.DataFrame(
+            {"market": ["x:A", "y:A"], "venue": ["x", "y"], "asset": "A", "price": [1.0, 2.0], "depth": 1e9}
+        ),
+    )
+
+
+def test_measures_are_known_under_every_set_of_overrides() -> None:
+    system, renamed = two_venues(), pair(market="zz", node="ww")
+    scenarios = {"as it is": ct.Scenario(), "renamed": ct.Scenario(overrides=renamed)}
+    with pytest.raises(ct.InputError) as caught:
+        sweep(system, scenarios, ["price:y:A", "drop:x:A", "loss:w", "haircut:w", "price:zz", "los"], workers=0)
+    found = [problem.partition(";")[0].partition(" (")[0] for problem in caught.value.problems]
+    assert found == [
+        "workers is 0",
+        "scenario 1",
+        "scenario 1",
+        "scenario 1",
+        "scenario 0",
+        "measure 'los' is not known",
+    ]
+    assert "scenario 1 ('renamed'): measure 'price:y:A': 'y:A' is not a market" in str(caught.value)
+    assert "scenario 1 ('renamed'): measure 'loss:w': 'w' is not a node (did you mean 'ww'?)" in str(caught.value)
+    with pytest.raises(ct.InputError, match=r"^scenario 0: measure 'price:y:A'"):
+        sweep(system, [ct.Scenario(overrides=renamed)], ["price:y:A"])
+
+
+def test_a_group_is_known_under_every_set_of_overrides() -> None:
+    system, _ = generate.system(accounts=50, seed=2)
+    name = str(system.accounts["account"].iloc[0])
+    renamed = (ct.Override("accounts", {"account": name}, {"group": "whale"}),)
+    with pytest.raises(ct.InputError, match=r"^scenario 0: measure 'equity:whale'"):
+        sweep(system, [ct.Scenario(), ct.Scenario(overrides=renamed)], ["equity:whale"])
+    assert sweep(system, [ct.Scenario(overrides=renamed)], ["equity:whale"])["converged"].all()
+
+
+def test_a_market_that_overrides_name_is_measured() -> None:
+    scenario = ct.Scenario(shocks={"A": 0.5}, overrides=pair(market="zz"))
+    assert sweep(two_venues(), [scenario], ["price:zz", "price:x:A"])[["price:zz", "price:x:A"]].iloc[
+        0
+    ].tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_measures_that_many_overrides_leave_unknown_are_told_for_a_few() -> None:
+    scenarios = [ct.Scenario(overrides=pair(market=f"z{number}")) for number in range(8)]
+    with pytest.raises(ct.InputError) as caught:
+        sweep(two_venues(), [ct.Scenario(), *scenarios], ["price:y:A"])
+    assert len(caught.value.problems) == 6
+    assert caught.value.problems[-1] == "measure 'price:y:A': 3 more sets of overrides leave it unknown"
+
+
+def test_a_reader_never_takes_the_last_for_one_that_is_missing() -> None:
+    _, labels = lower(two_venues(), ct.Scenario())
+    assert Reader.of(("loss", "price:y:A"), labels).places == (("loss", None), ("price", 1))
+    with pytest.raises(KeyError, match="zz"):
+        Reader.of(("price:zz",), labels)
+
+
+SCRIPT = """
+import contagion as ct
+from contagion import generate
+
+system, _ = generate.system(accounts=300, assets=3, seed=6)
+plan = [ct.Scenario(shocks={"asset0": 0.0005 * number}) for number in range(100)]
+
+def work():
+    print(len(ct.sweep(system, plan, workers=2)))
+"""
+
+UNGUARDED = "\nwork()\n"
+
+NESTED = """
+if __name__ == "__main__":
+    from multiprocessing import get_context
+    begun = get_context("spawn").Process(target=work)
+    begun.start()
+    begun.join()
+"""
+
+
+def scripted(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script from a file, with a folder for what it puts away for a while."""
+    (folder / "script.py").write_text(script)
+    (folder / "made").mkdir()
+    root = str(Path(__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, str(folder / "script.py")],
+        env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(folder / "made")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_script_whose_work_runs_as_it_is_imported_is_told_how_to_begin(tmp_path: Path) -> None:
+    done = scripted(SCRIPT + UNGUARDED, tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("contagion.errors.InputError: workers: a process that was to solve scenarios has ended.")
+    assert 'under `if __name__ == "__main__":`, or leave out workers' in last
+    assert "InputError: workers: this process has only begun" in done.stderr
+    assert "freeze_support" not in done.stderr
+    assert not list((tmp_path / "made").iterdir())
+
+
+def test_a_process_that_has_begun_may_have_workers_of_its_own(tmp_path: Path) -> None:
+    done = scripted(SCRIPT + NESTED, tmp_path)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "100", "")
+    assert not list((tmp_path / "made").iterdir())
 
 
 def test_the_public_name_is_the_function() -> None:

@@ -55,6 +55,16 @@ def test_names_with_colons_stay_whole() -> None:
     assert plan.parameters.columns.tolist() == ["shocks:Binance:BTC"]
 
 
+def test_names_of_a_grid_are_texts_that_say_something() -> None:
+    with pytest.raises(ct.InputError) as caught:
+        ct.grid(shocks={"": [0.1]}, depth={3: [0.1], None: [1], "3": [0.2, 0.3]})  # type: ignore[dict-item]
+    assert caught.value.problems == (
+        "depth has the keys 3, None; give names as text that is not empty",
+        "shocks has the key ''; give names as text that is not empty",
+    )
+    assert ct.Grid(ct.Scenario(), {"shocks:": (0.1,)})[0].shocks == {"": 0.1}
+
+
 def test_every_problem_of_a_grid_is_listed() -> None:
     with pytest.raises(ct.InputError) as caught:
         ct.grid(

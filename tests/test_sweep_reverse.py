@@ -1,6 +1,7 @@
 """Reverse stress tests: brackets that hold, and boxes whose smallest shock is known."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -175,6 +176,30 @@ def test_every_problem_of_a_box_is_listed() -> None:
     ]
     with pytest.raises(ct.InputError, match="bounds is"):
         ct.reverse_within(books(A=1.0), {}, "loss > 1")
+
+
+@pytest.mark.parametrize(
+    ("condition", "word"),
+    [
+        (lambda row: row["nope"] > 1.0, "failed with KeyError 'nope'; the row holds totals"),
+        (lambda row: row["drop:x:AA"] > 1.0, r"failed with KeyError 'drop:x:AA' \(did you mean 'drop:x:A'"),
+        (lambda row: row > 1.0, "returned a Series; return True or False"),
+        (lambda row: str(row.name), "returned a str; return True or False"),
+        (lambda row: row.get("nope"), "returned a NoneType"),
+        (lambda row: row["loss"], "returned a float"),
+    ],
+)
+def test_functions_that_give_no_truth_value_are_refused(condition: Any, word: str) -> None:
+    with pytest.raises(ct.InputError, match=f"^condition <lambda>: it {word}"):
+        ct.reverse(books(A=100.0), ct.Scenario(shocks={"A": 0.1}), condition)
+    with pytest.raises(ct.InputError, match=word):
+        ct.reverse_within(books(A=100.0), {"A": (0, 0.5)}, condition, samples=2)
+
+
+@pytest.mark.parametrize("condition", [lambda row: row["loss"] > 5.0, lambda row: bool(row["loss"] > 5.0)])
+def test_functions_may_give_the_truth_values_of_python_and_of_numpy(condition: Any) -> None:
+    scenario = ct.Scenario(shocks={"A": 0.1})
+    assert ct.reverse(books(A=100.0), scenario, condition).above == pytest.approx(0.4868, abs=1e-3)
 
 
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

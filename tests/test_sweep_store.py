@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,260 @@ def test_a_store_is_its_file_its_parts_and_its_word(tmp_path: Path) -> None:
     assert opened.parts == tmp_path / "a.parquet.parts"
     assert opened.finished() is None
     assert Store.open(tmp_path / "a.parquet", ("loss",), "word") == opened
+
+
+def unsolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any solve fail."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a scenario is solved")
+
+    monkeypatch.setattr(engine, "iterate_ahead", fail)
+
+
+def interrupted(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stop a sweep after three of its scenarios, each a task of its own, and return what it has kept."""
+    with monkeypatch.context() as patched:
+        counting(patched, 3)
+        with pytest.raises(KeyboardInterrupt):
+            ct.sweep(*case(), MEASURES, out=out)
+    return out.with_name(out.name + ".parts")
+
+
+def test_a_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = tmp_path / "sweep.parquet.parts"
+    unsolved(monkeypatch)
+    parts.mkdir()
+    (parts / "thesis.tex").write_text("mine")
+    with pytest.raises(ct.InputError, match="holds files that are not of a sweep; move it") as caught:
+        ct.sweep(*case(), ["los"], out=tmp_path / "sweep.parquet")
+    assert len(caught.value.problems) == 2
+    assert [entry.name for entry in parts.iterdir()] == ["thesis.tex"]
+    (parts / "thesis.tex").rename(tmp_path / "thesis.tex")
+    parts.rmdir()
+    (tmp_path / "thesis.tex").rename(parts)
+    with pytest.raises(ct.InputError, match=r"parts', .* is not a directory"):
+        ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+    assert parts.read_text() == "mine"
+
+
+def test_a_folder_made_once_the_sweep_is_done_is_left_alone(tmp_path: Path) -> None:
+    out, parts = tmp_path / "sweep.parquet", tmp_path / "sweep.parquet.parts"
+    table = ct.sweep(*case(), out=out)
+    parts.mkdir()
+    for name in ("thesis.tex", "task-000000000.parquet"):
+        (parts / name).write_text("mine")
+    pd.testing.assert_frame_equal(ct.sweep(*case(), out=out), table, check_exact=True)
+    assert sorted(entry.name for entry in parts.iterdir()) == ["task-000000000.parquet", "thesis.tex"]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_only_what_the_sweep_has_written_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "sweep.parquet"
+    parts = interrupted(out, monkeypatch)
+    (parts / ".task-000000003.parquet.new").write_bytes(b"as a kill leaves it")
+    for name in ("thesis.tex", "task-notes.parquet"):
+        (parts / name).write_text("mine")
+    ct.sweep(*case(), MEASURES, out=out)
+    assert sorted(entry.name for entry in parts.iterdir()) == ["task-notes.parquet", "thesis.tex"]
+    assert ct.sweep(*case(), MEASURES, out=out)["converged"].all()
+
+
+def test_a_folder_that_a_kill_left_without_its_word_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "sweep.parquet.parts").mkdir()
+    (tmp_path / "sweep.parquet.parts" / ".sweep.json.new").write_text("{")
+    ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+@pytest.mark.parametrize("content", [b'{"finger', b"[1, 2]", b"3", b"\x80\xff\x00", b"", b"[" * 100_000, None])
+def test_a_word_that_cannot_be_read_is_told(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = tmp_path / "sweep.parquet.parts"
+    unsolved(monkeypatch)
+    parts.mkdir()
+    if content is None:
+        (parts / "sweep.json").mkdir()
+    else:
+        (parts / "sweep.json").write_bytes(content)
+    with pytest.raises(ct.InputError, match=r"sweep\.json' cannot be read .*; remove ") as caught:
+        ct.sweep(*case(), ["los"], out=tmp_path / "sweep.parquet")
+    assert len(caught.value.problems) == 2
+    (parts / "thesis.tex").write_text("mine")
+    with pytest.raises(ct.InputError, match=r"sweep\.json' cannot be read"):
+        Store.open(tmp_path / "sweep.parquet", ("loss",), "word")
+    assert (parts / "thesis.tex").exists()
+
+
+def test_a_word_of_nobody_is_another_sweep(tmp_path: Path) -> None:
+    (tmp_path / "sweep.parquet.parts").mkdir()
+    (tmp_path / "sweep.parquet.parts" / "sweep.json").write_text("{}")
+    with pytest.raises(ct.InputError, match="belongs to something else"):
+        ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+
+
+def truncated(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-20])
+
+
+def emptied(part: Path) -> None:
+    part.write_bytes(b"")
+
+
+def worded(part: Path) -> None:
+    part.write_text("my notes")
+
+
+def foldered(part: Path) -> None:
+    part.unlink()
+    part.mkdir()
+
+
+def flipped(file: Path) -> None:
+    """Change one bit of a number."""
+    chunk = parquet.ParquetFile(file).metadata.row_group(0).column(3)
+    content = bytearray(file.read_bytes())
+    content[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1] ^= 1
+    file.write_bytes(content)
+
+
+def replaced(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
+    """Return what writes another table in the place of a task."""
+
+    def write(part: Path) -> None:
+        change(pd.read_parquet(part)).to_parquet(part, index=False)
+
+    return write
+
+
+DAMAGES = {
+    "truncated": truncated,
+    "empty": emptied,
+    "text": worded,
+    "directory": foldered,
+    "flipped": flipped,
+    "columns": replaced(lambda frame: frame.rename(columns={"value:0": "value:7"})),
+    "fewer": replaced(lambda frame: frame.drop(columns="value:1")),
+    "types": replaced(lambda frame: frame.astype({"residual": "str"})),
+    "floats": replaced(lambda frame: frame.astype({"rounds": "float64"})),
+    "null": replaced(lambda frame: frame.astype({"residual": "Float64"}).assign(residual=pd.array([None], "Float64"))),
+    "nulls": replaced(lambda frame: frame.astype({"rounds": "Int64"}).assign(rounds=pd.array([None], "Int64"))),
+    "scenarios": replaced(lambda frame: frame.assign(scenario=23)),
+    "rows": replaced(lambda frame: pd.concat([frame, frame])),
+    "none": replaced(lambda frame: frame.iloc[:0]),
+}
+
+
+@pytest.fixture(scope="module")
+def four() -> tuple[ct.System, list[ct.Scenario], pd.DataFrame]:
+    """Return a system, some scenarios and what they come to."""
+    system, plan = case()
+    return system, plan[8:12], ct.sweep(system, plan[8:12], MEASURES)
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_task_that_is_damaged_is_solved_again(
+    damage: str,
+    four: tuple[ct.System, list[ct.Scenario], pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system, scenarios, table = four
+    out = tmp_path / "sweep.parquet"
+    with monkeypatch.context() as patched:
+        counting(patched, 3)
+        with pytest.raises(KeyboardInterrupt):
+            ct.sweep(system, scenarios, MEASURES, out=out)
+    DAMAGES[damage](tmp_path / "sweep.parquet.parts" / "task-000000001.parquet")
+    begun = counting(monkeypatch, 4)
+    pd.testing.assert_frame_equal(ct.sweep(system, scenarios, MEASURES, out=out), table, check_exact=True)
+    assert len(begun) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_folder_in_the_place_of_a_task_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "sweep.parquet"
+    parts = interrupted(out, monkeypatch)
+    foldered(parts / "task-000000002.parquet")
+    (parts / "task-000000002.parquet" / "thesis.tex").write_text("mine")
+    unsolved(monkeypatch)
+    with pytest.raises(ct.InputError, match=r"task-000000002\.parquet"):
+        ct.sweep(*case(), MEASURES, out=out)
+    assert (parts / "task-000000002.parquet" / "thesis.tex").exists()
+
+
+def test_a_table_that_is_damaged_is_told(tmp_path: Path) -> None:
+    out = tmp_path / "sweep.parquet"
+    ct.sweep(*case(), MEASURES, out=out)
+    flipped(out)
+    with pytest.raises(ct.InputError, match=r"sweep\.parquet' cannot be read .*; remove it"):
+        ct.sweep(*case(), MEASURES, out=out)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "a\0b.parquet",
+        "\ud800.parquet",
+        "a" * 300 + ".parquet",
+        "a" * 245 + ".parquet",  # as long as a name may be, but for what is added to it
+        "notes.txt/sweep.parquet",
+        "notes.txt/more/sweep.parquet",
+        "loop/sweep.parquet",
+    ],
+)
+def test_names_that_no_file_can_have_are_refused(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    unsolved(monkeypatch)
+    with pytest.raises(ct.InputError, match=r"^out: ") as caught:
+        ct.sweep(*case(), out=tmp_path / out)
+    assert len(caught.value.problems) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["loop", "notes.txt"]
+
+
+def test_a_folder_where_the_table_is_written_first_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".sweep.parquet.new").mkdir()
+    unsolved(monkeypatch)
+    with pytest.raises(ct.InputError, match=r"\.sweep\.parquet\.new', where .* is a directory; move it"):
+        ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+
+
+def test_folders_that_are_closed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "sweep.parquet"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, _: Path(path) != tmp_path)  # a superuser may write anywhere
+        with pytest.raises(ct.InputError, match="nothing may be written into") as caught:
+            ct.sweep(*case(), ["los"], out=out)
+        assert len(caught.value.problems) == 2
+    table = ct.sweep(*case(), out=out)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    pd.testing.assert_frame_equal(ct.sweep(*case(), out=out), table)  # what is done is read there too
+
+
+@pytest.mark.parametrize("name", ["mkdir", "lstat", "write_bytes"])
+def test_what_the_disk_refuses_is_told_before_anything_is_solved(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsolved(monkeypatch)
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, name, refused)
+    with pytest.raises(ct.InputError, match=r"sweep\.parquet' cannot be used .*Permission denied"):
+        ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+
+
+def test_a_table_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ct.sweep(*case(), out=tmp_path / "sweep.parquet")
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(parquet, "read_schema", refused)
+    with pytest.raises(ct.InputError, match=r"sweep\.parquet' cannot be used .*Permission denied"):
+        ct.sweep(*case(), out=tmp_path / "sweep.parquet")

@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from contagion.errors import InputError
+from contagion.schema import near_misses
 from contagion.sweep.engine import Row
 from contagion.sweep.measures import check_measures, every_measure
 from contagion.system import System
@@ -50,7 +53,7 @@ def parsed(given: object, system: System) -> tuple[Condition | None, list[str]]:
     """
     if callable(given):
         name = getattr(given, "__name__", repr(given))
-        return Condition(name, every_measure(system), given, False), []
+        return Condition(name, every_measure(system), _told(given, name), False), []
     if not isinstance(given, str):
         return None, [f"condition is {given!r}; {_CURE}"]
     found = _WORDS.match(given)
@@ -62,6 +65,30 @@ def parsed(given: object, system: System) -> tuple[Condition | None, list[str]]:
     kind, compare = measure.partition(":")[0], _SIGNS[sign]
     grows = kind in (_RISES if sign in (">", ">=") else _FALLS)
     return Condition(given, (measure,), lambda row: bool(compare(row[measure], number)), grows), problems
+
+
+def _told(function: Callable[[pd.Series[float]], object], name: str) -> Callable[[pd.Series[float]], bool]:
+    """Return a function of a row that tells what is wrong with the one given, where it first shows."""
+
+    def holds(row: pd.Series[float]) -> bool:
+        try:
+            found = function(row)
+        except KeyError as error:
+            asked = str(error.args[0]) if error.args else ""
+            near = near_misses(asked, map(str, row.index))
+            raise InputError(
+                f"condition {name}: it failed with KeyError {error}{near}; the row holds totals ('loss', …), 'price:…' "
+                "and 'drop:…' of markets, and 'haircut:…', 'loss:…', 'buffer_left:…', 'liquidated:…', 'deficit:…' of "
+                "nodes"
+            ) from error
+        if not isinstance(found, bool | np.bool_):
+            raise InputError(
+                f"condition {name}: it returned a {type(found).__name__}; return True or False, as "
+                "lambda row: row['loss'] > 1e9"
+            )
+        return bool(found)
+
+    return holds
 
 
 _CURE = "give a measure, a sign and a number, as 'loss > 1e9' or 'buffer_left:Binance <= 0', or a function of a row"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
-import pandas as pd
 
 from contagion import holdings
 from contagion.arrays import Labels
@@ -17,7 +17,7 @@ from contagion.schema import near_misses
 from contagion.stress.ending import Ending
 from contagion.system import System
 
-__all__ = ["TOTALS", "Reader", "check_measures", "every_measure", "members"]
+__all__ = ["TOTALS", "Reader", "check_everywhere", "check_measures", "every_measure", "members"]
 
 TOTALS = (
     "loss",
@@ -37,33 +37,38 @@ _MARKET, _ACCOUNTS = ("price", "drop"), ("equity",)
 _NODE = ("haircut", "loss", "buffer_left", "liquidated", "deficit")
 _KINDS = (*_MARKET, *_NODE, *_ACCOUNTS)
 
+_SHOWN = 5
+"""Scenarios that are named for each measure."""
+
 
 class Reader(NamedTuple):
     """Which number of an ending each measure is."""
 
     measures: tuple[str, ...]
-    places: tuple[tuple[str, int], ...]  # field and place in it; place −1 for totals
+    places: tuple[tuple[str, int | None], ...]  # field and place in it; none for totals
 
     @classmethod
     def of(cls, measures: tuple[str, ...], labels: Labels) -> Reader:
         """Return the reader of measures that have been checked."""
         groups = [name for name in measures if name.startswith("equity:")]
-        places = []
+        places: list[tuple[str, int | None]] = []
         for measure in measures:
             kind, _, name = measure.partition(":")
             if measure in TOTALS:
-                places.append((measure, -1))
+                places.append((measure, None))
             elif kind in _ACCOUNTS:
                 places.append((kind, groups.index(measure)))
             else:
                 index = labels.markets if kind in _MARKET else labels.nodes
-                places.append((kind, int(index.get_indexer(pd.Index([name]))[0])))
+                # raises where get_indexer has −1, which would be the last place
+                places.append((kind, cast(int, index.get_loc(name))))
         return cls(measures, tuple(places))
 
     def read(self, ending: Ending) -> tuple[float, ...]:
         """Return the measures of an ending."""
         return tuple(
-            ending.totals[field] if place < 0 else float(getattr(ending, field)[place]) for field, place in self.places
+            ending.totals[field] if place is None else float(getattr(ending, field)[place])
+            for field, place in self.places
         )
 
     @property
@@ -84,14 +89,34 @@ def check_measures(measures: object, system: System) -> list[str]:
     >>> check_measures(["price:Binance:BTX"], system)
     ["measure 'price:Binance:BTX': 'Binance:BTX' is not a market (did you mean 'Binance:BTC' or 'Binance:WBETH'?)"]
     """
+    problems, given = _given(measures)
+    return problems + [problem for measure in given for problem in _check(measure, system)]
+
+
+def check_everywhere(measures: object, system: System, changed: Sequence[tuple[str, System]]) -> list[str]:
+    """Return what is wrong with a list of measures in what overrides make of a system, each with a scenario's name.
+
+    A measure that is wrong in the system itself and in all of them is told once, without a name.
+    """
+    problems, given = _given(measures)
+    for measure in given:
+        wrong = [(where, found) for where, each in changed if (found := _check(measure, each))]
+        if len(wrong) == len(changed) and (everywhere := _check(measure, system)):
+            problems += everywhere
+            continue
+        problems += [f"{where}: {problem}" for where, found in wrong[:_SHOWN] for problem in found]
+        if len(wrong) > _SHOWN:
+            problems.append(f"measure {measure!r}: {len(wrong) - _SHOWN} more sets of overrides leave it unknown")
+    return problems
+
+
+def _given(measures: object) -> tuple[list[str], list[str]]:
+    """Return what is wrong with a list of measures in itself, and what it holds if that is nothing."""
     problems = texts("measures", measures, "measures")
     if problems:
-        return problems
-    given = list(dict.fromkeys(measures))  # type: ignore[call-overload]  # a collection of texts, as checked
-    return [problem for measure in given for problem in _check(measure, system)] if given else [_NONE]
-
-
-_NONE = "measures is empty; give at least one, as ['loss']"
+        return problems, []
+    given: list[str] = list(dict.fromkeys(measures))  # type: ignore[call-overload]  # texts, as checked
+    return ([], given) if given else (["measures is empty; give at least one, as ['loss']"], [])
 
 
 def _check(measure: str, system: System) -> list[str]:
@@ -108,9 +133,11 @@ def _check(measure: str, system: System) -> list[str]:
         ]
     if kind in _ACCOUNTS:
         return [problem.replace("target", "measure", 1) for problem in check_target(measure, system)]
-    known = list(system.markets["market"] if kind in _MARKET else system.nodes["node"])
+    known = system.markets["market"] if kind in _MARKET else system.nodes["node"]
+    if (known == name).any():
+        return []
     what = "a market" if kind in _MARKET else "a node"
-    return [] if name in known else [f"measure {measure!r}: {name!r} is not {what}{near_misses(name, known)}"]
+    return [f"measure {measure!r}: {name!r} is not {what}{near_misses(name, list(known))}"]
 
 
 def every_measure(system: System) -> tuple[str, ...]:

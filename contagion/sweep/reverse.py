@@ -140,7 +140,7 @@ def reverse(
     condition : str or callable
         A measure of `sweep`, a sign and a number ("buffer_left:Binance <= 0" where its fund is exhausted,
         "haircut:Lender A >= 0.1", "price:Curve:USDe < 0.9", "loss > 1e9"), or a function that takes all measures (a
-        Series by name, but those of single groups and accounts) and returns a truth value.
+        Series by name, but those of single groups and accounts) and returns True or False.
     between : (float, float)
         Multiples between which to look, 0 ≤ low < high.
     accuracy : float
@@ -156,7 +156,8 @@ def reverse(
     Raises
     ------
     InputError
-        If system, scenario or another argument is not valid; the message lists every problem.
+        If system, scenario or another argument is not valid; the message lists every problem. So is a function that
+        asks for a measure that is not there, or returns anything else, as soon as it does.
 
     Notes
     -----

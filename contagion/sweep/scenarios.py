@@ -119,8 +119,8 @@ class Grid(HandsOutCopies, Plan):
         changed: dict[str, Any] = {part: dict(getattr(self.base, part)) for part in ("shocks", "depth", "losses")}
         for axis, values in reversed(list(self.axes.items())):
             number, place = divmod(number, len(values))
-            part, _, name = axis.partition(":")
-            if name:
+            part, colon, name = axis.partition(":")
+            if colon:
                 changed[part][name] = values[place]
             else:
                 changed[part] = values[place]
@@ -175,10 +175,18 @@ def grid(
         if not isinstance(checked, Mapping | None):
             problems.append(f"{part} is {given!r}; give a mapping of name to a list of numbers")
             continue
+        nameless = [name for name in given or {} if not isinstance(name, str) or not name]
+        if nameless:
+            problems.append(
+                f"{part} has the {'keys' if nameless[1:] else 'key'} {', '.join(map(repr, nameless))}; {_KEYS}"
+            )
         for name, values in (given or {}).items():
             problems += _axis(axes, f"{part}:{name}", values)
     refuse(problems, "grid")
     return Grid(Scenario() if base is None else base, axes)
+
+
+_KEYS = "give names as text that is not empty"
 
 
 def _axis(axes: dict[str, tuple[float, ...]], name: str, values: object) -> list[str]:

@@ -19,7 +19,7 @@ from contagion.override import Override
 from contagion.scenario import Scenario
 from contagion.sweep.engine import Engine, Row
 from contagion.sweep.fingerprint import Read, fingerprint
-from contagion.sweep.measures import check_measures, members
+from contagion.sweep.measures import check_everywhere, members
 from contagion.sweep.scenarios import Listed, Plan, listed
 from contagion.sweep.store import Store, check_out
 from contagion.sweep.tasks import Task, cut, solved
@@ -85,8 +85,10 @@ def sweep(
     Raises
     ------
     InputError
-        If system, scenarios, measures or another argument are not valid (the message lists every problem), ``out``
-        holds another sweep, or workers of the engine run another version.
+        If system, scenarios, measures or another argument are not valid (the message lists every problem; measures must
+        be known under the overrides of every scenario), ``out`` or ``out`` + ".parts" holds something else, cannot be
+        read or not be written, a worker process ends before its work is done, or workers of the engine run another
+        version.
     WorkersLost
         If no worker of the engine is left and none comes; what ``out`` holds is kept.
 
@@ -202,17 +204,18 @@ def _checked(
         problems.append("workers and engine are both given; give one of them (an engine has its own workers)")
     jobs: list[_Job] = []
     if isinstance(system, System):
-        problems += check_measures(measures, system)
-        if plan is not None:
-            jobs, found = _jobs(system, plan)
-            problems += found
+        jobs, found = ([], []) if plan is None else _jobs(system, plan)
+        problems += check_everywhere(measures, system, _named(plan, jobs)) + found
     refuse(problems, "sweep")
     assert plan is not None
     return plan, jobs, tuple(dict.fromkeys(measures))  # type: ignore[call-overload]  # checked above
 
 
 def _jobs(system: System, plan: Plan) -> tuple[list[_Job], list[str]]:
-    """Return scenarios by their overrides, in order of appearance, and what is wrong with system and scenarios."""
+    """Return scenarios by their overrides, in order of appearance, and what is wrong with system and scenarios.
+
+    Scenarios whose overrides cannot be applied are left out.
+    """
     by_overrides: dict[str, tuple[tuple[Override, ...], list[int]]] = {}
     if isinstance(plan, Listed):
         for number, scenario in enumerate(plan):
@@ -224,9 +227,20 @@ def _jobs(system: System, plan: Plan) -> tuple[list[_Job], list[str]]:
     for overrides, numbers in by_overrides.values():
         changed, found = checked_system(system, overrides)
         problems += found
-        jobs.append(_Job(changed, tuple(numbers)))
+        if not found:
+            jobs.append(_Job(changed, tuple(numbers)))
         problems += _check_scenarios(changed, plan, numbers)
     return jobs, list(dict.fromkeys(problems))
+
+
+def _named(plan: Plan | None, jobs: Sequence[_Job]) -> list[tuple[str, System]]:
+    """Return the systems of some jobs, each with the first of its scenarios."""
+    return [] if plan is None else [(_where(plan, job.scenarios[0]), job.system) for job in jobs]
+
+
+def _where(plan: Plan, number: int) -> str:
+    name = plan.name(number)
+    return f"scenario {number}{f' ({name!r})' if name else ''}"
 
 
 def checked_system(system: System, overrides: tuple[Override, ...]) -> tuple[System, list[str]]:
@@ -243,10 +257,8 @@ def _check_scenarios(system: System, plan: Plan, numbers: Sequence[int]) -> list
     wrong = [number for number in numbers if not known.fits(plan.scenario(number))]
     problems: list[str] = []
     for number in wrong[:_SHOWN]:
-        name = plan.name(number)
-        where = f"scenario {number}{f' ({name!r})' if name else ''}"
         found = check_scenario(system, plan.scenario(number))
-        problems += [problem.replace("scenario", where, 1) for problem in found]
+        problems += [problem.replace("scenario", _where(plan, number), 1) for problem in found]
     more = len(wrong) - _SHOWN
     return [*problems, f"scenarios: {more} more are not valid either"] if more > 0 else problems
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from contagion.errors import InputError
 from contagion.kernels.chunks import COMPILED_FROM
 from contagion.sweep.engine import Engine, Row
 from contagion.sweep.scenarios import Plan
@@ -55,11 +61,39 @@ def solved(engine: Engine, plan: Plan, tasks: Sequence[Task], workers: int | Non
         return ((task, _rows(engine, plan, task)) for task in tasks)
     if large:
         return _side_by_side(ThreadPoolExecutor(most), partial(_alone, engine, plan), tasks, most)
-    # spawned, for a fork of a process that has threads may wait for locks that nobody holds
-    pool = ProcessPoolExecutor(
-        most, mp_context=multiprocessing.get_context("spawn"), initializer=_open, initargs=(engine, plan)
-    )
-    return _side_by_side(pool, _in_process, tasks, most)
+    if _begins():
+        raise InputError(f"workers: this process has only begun and may start no others; {_CURE}")
+    return _by_processes(engine, plan, tasks, most)
+
+
+_CURE = """keep the work of the script under `if __name__ == "__main__":`, or leave out workers"""
+
+
+def _begins() -> bool:
+    """Return whether this is a spawned process that still imports the script, whose work then runs anew.
+
+    It learns of its parent only after that.
+    """
+    return "--multiprocessing-fork" in sys.orig_argv and multiprocessing.parent_process() is None
+
+
+def _by_processes(engine: Engine, plan: Plan, tasks: Sequence[Task], most: int) -> Iterator[tuple[Task, list[Row]]]:
+    """Return tasks and rows as they are done by processes of their own."""
+    # by a file, for the pipe to a process that dies as it begins is never read, and holds 64 kB
+    with TemporaryDirectory(prefix="contagion-") as folder:
+        handed = Path(folder) / "engine.pickle"
+        with handed.open("wb") as file:
+            pickle.dump((engine, plan), file, pickle.HIGHEST_PROTOCOL)
+        # spawned, for a fork of a process that has threads may wait for locks that nobody holds
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(most, mp_context=spawn, initializer=_open, initargs=(handed,))
+        try:
+            yield from _side_by_side(pool, _in_process, tasks, most)
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"workers: a process that was to solve scenarios has ended. If it did as it began: {_CURE}. If memory "
+                "ran out: give fewer workers"
+            ) from error
 
 
 def _side_by_side(
@@ -101,8 +135,9 @@ _opened: list[tuple[Engine, Plan]] = []
 """What a worker process works on, handed over once."""
 
 
-def _open(engine: Engine, plan: Plan) -> None:
-    _opened[:] = [(engine, plan)]
+def _open(handed: Path) -> None:
+    with handed.open("rb") as file:
+        _opened[:] = [pickle.load(file)]
 
 
 def _in_process(task: Task) -> list[Row]:
