@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -346,3 +348,15 @@ def test_rows_of_other_parts_keep_their_other_problems_and_their_numbers(parted:
     assert "amount -1 is out of range" in together
     assert "is the debtor itself" in together
     assert "not in accounts; add it" not in together
+
+
+def test_a_script_without_a_guard_is_told(tmp_path: Path, parted: ct.Partitioned) -> None:
+    """Processes that pack parts import the script, which then begins anew in each of them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import contagion as ct\n"
+        f"ct.solve(ct.open_partitioned({str(parted.folder)!r}), engine=ct.Streaming({str(tmp_path)!r}, workers=2))\n"
+    )
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert made.returncode == 1
+    assert "keep the work of the script under `if __name__" in made.stderr.splitlines()[-1]

@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
@@ -63,7 +64,13 @@ def _side_by_side(workers: int) -> Iterator[Callable[[Callable[[int], T], Iterab
         yield map
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool.map
+        try:
+            yield pool.map
+        except BrokenProcessPool as error:
+            raise InputError(
+                "Streaming: a process that was to pack parts has ended. If it did as it began: keep the work of the "
+                """script under `if __name__ == "__main__":`, or leave out workers. If memory ran out: give fewer"""
+            ) from error
 
 
 class Streaming:
