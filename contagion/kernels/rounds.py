@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,23 +36,6 @@ class Record(NamedTuple):
     depth_withdrawn: float  # USD of quotes gone
     largest_haircut: float
     log_drop: Floats  # (m,) at the end of the round
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Everything that follows from the final (λ, η, θ), computed once from them."""
-
-    inputs: Inputs
-    opening_equity: Floats  # (a,) USD
-    terminal: Lines
-    clearing: Clearing
-    decision: Decision
-    losses: Losses
-
-    @cached_property
-    def opening(self) -> Lines:
-        """Lines before anything has happened, made when they are first asked for."""
-        return opening_lines(self.inputs)
 
 
 class Rounds(NamedTuple):
@@ -301,20 +282,3 @@ def record_of(inputs: Inputs, state: State, made: Reaction, cleared: Clearing, m
         largest_haircut=float(state.haircut.max(initial=0.0)),
         log_drop=state.log_drop,
     )
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def settle(inputs: Inputs, state: State, sold: Floats | None = None) -> Outcome:
-    """Return all that follows from the final (λ, η, θ), computed once, so that identities hold to rounding.
-
-    ``sold`` (m,) is Q as the last round added it up: then the last bits of prices are those of that round, and of a
-    system in parts, which knows no other sum.
-    """
-    sold = sold_on_markets(inputs, state.liquidated) if sold is None else sold
-    cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
-    price = prices(inputs.markets.price, cleared.log_drop)
-    opening = opening_equity(inputs)
-    at = lines(inputs.positions, inputs.accounts, price, cleared.average(inputs.markets), 1.0 - state.haircut)
-    made = decide(inputs.accounts, at, opening)
-    lost = losses(inputs.accounts, inputs.nodes, at, made, state.liquidated, opening, state.haircut)
-    return Outcome(inputs, opening, at, cleared, made, lost)

@@ -64,7 +64,8 @@ class Book(NamedTuple):
         react = account_pass(inputs, state, None, self.tally.prepared, np.maximum)
         for number in range(1, count + 1):
             before = state._replace(liquidated=state.liquidated.copy())
-            state, cleared = respond(inputs, state, react(number, state), react.opening, None)
+            with np.errstate(over="ignore", invalid="ignore"):  # as in `contagion.kernels.rounds.iterate`
+                state, cleared = respond(inputs, state, react(number, state), react.opening, None)
             react.flush()
             yield before, state, cleared
 
