@@ -16,6 +16,7 @@ from contagion.errors import InputError, NotConverged, instance, is_number, refu
 from contagion.frames import Parts
 from contagion.kernels import Inputs, Record, Rounds, iterate, settle
 from contagion.kernels.ahead import iterate_ahead
+from contagion.kernels.chunks import COMPILED_FROM
 from contagion.kernels.order import keeps_order
 from contagion.kernels.rounds import everything_lost
 from contagion.parts import Partitioned, PartitionedSolution
@@ -165,7 +166,9 @@ def _fast(inputs: Inputs, tol: float, max_rounds: int, show: Callable[[Record], 
         return iterate_ahead(inputs, tol, max_rounds, show)
     from contagion.kernels import compiled  # loads the compiler
 
-    return iterate(inputs, tol, max_rounds, show, prepared=compiled.prepare(inputs, screened=False, ends_only=True))
+    # the index of a large system takes as long as many of its rounds
+    screened = inputs.positions.quantity.nnz < COMPILED_FROM
+    return iterate(inputs, tol, max_rounds, show, prepared=compiled.prepare(inputs, screened, ends_only=True))
 
 
 def _in_parts(
