@@ -125,10 +125,17 @@ class _Search:
         steps = self._steps
         self._pass.flush()
         converged = self.ended(tol) and not (steps and np.isnan(steps[-1]))
-        found = Rounds(self._state, self.records, *self._pass.firsts, converged, self._looks, tuple(steps))
-        sold, prepared = None if self._made is None else self._made.sold, self._prepared
-        ends_only = prepared is not None and prepared.ends_only
-        return found._replace(bound=float(self._bound), sold=sold, ends_only=ends_only)
+        return Rounds(
+            self._state,
+            self.records,
+            *self._pass.firsts,
+            converged,
+            looks=self._looks,
+            last=tuple(steps),
+            bound=float(self._bound),
+            sold=None if self._made is None else self._made.sold,
+            ends_only=self._prepared is not None and self._prepared.ends_only,
+        )
 
     def advance(self, tol: float) -> None:
         """Take one pass over the accounts: a round, a look ahead, or a certificate."""

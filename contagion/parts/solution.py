@@ -54,9 +54,10 @@ class Settled(NamedTuple):
     funds: Sequence[Funds] | None
 
 
-def settled(whole: Whole, parts: Parts, run: Rounds, sold: Floats) -> Settled:
-    """Return what follows from the final (λ, η, θ) and net sales Q (m,); see `contagion.kernels.settle`."""
-    inputs, state = whole.inputs, run.state
+def settled(whole: Whole, parts: Parts, run: Rounds) -> Settled:
+    """Return what follows from the final (λ, η, θ) and net sales Q of the rounds; see `contagion.kernels.settle`."""
+    inputs, state, sold = whole.inputs, run.state, run.sold
+    assert sold is not None  # there has been a round
     with np.errstate(over="ignore", invalid="ignore"):
         cleared = clear(inputs.markets, inputs.quotes, sold, state.withdrawn, state.haircut, None)
         price, average = prices(inputs.markets.price, cleared.log_drop), cleared.average(inputs.markets)

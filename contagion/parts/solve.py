@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 
 from contagion.errors import InputError, refuse
 from contagion.kernels import Record, iterate
-from contagion.kernels.reaction import Reaction, State
 from contagion.parts.engine import Engine, Parts
 from contagion.parts.messages import Plan
 from contagion.parts.partitioned import Partitioned
@@ -21,17 +19,6 @@ from contagion.validate import problems
 from contagion.validate.scenarios import check_scenario
 
 __all__ = ["solve_parts"]
-
-
-class _Remembering(PartsPass):
-    """A pass that remembers what its last round sold."""
-
-    sold: Any = None
-
-    def __call__(self, number: int, state: State) -> Reaction:
-        made = super().__call__(number, state)
-        self.sold = made.sold
-        return made
 
 
 def solve_parts(
@@ -62,9 +49,8 @@ def solve_parts(
         refuse([*found, *_check_names(plan, parts)], subject)
         whole = Whole.of(system.small, scenario, parts.summaries)
         parts.place(whole.columns)
-        react = _Remembering(whole, parts)
-        run = iterate(whole.inputs, tol, max_rounds, show, react=react)
-        return PartitionedSolution(system, scenario, tol, settled(whole, parts, run, react.sold), parts)
+        run = iterate(whole.inputs, tol, max_rounds, show, react=PartsPass(whole, parts))
+        return PartitionedSolution(system, scenario, tol, settled(whole, parts, run), parts)
     except BaseException:
         parts.close()
         raise
