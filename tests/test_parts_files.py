@@ -361,4 +361,5 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path, parted: ct.Partitioned
     assert made.returncode == 1
     # the last line but for what Python's own tracker of resources may say of processes that were ended
     told = [line for line in made.stderr.splitlines() if line.startswith("contagion.errors.InputError")]
-    assert len(told) == 1 and "keep the work of the script under `if __name__" in told[0]
+    assert len(told) == 1
+    assert "keep the work of the script under `if __name__" in told[0]
