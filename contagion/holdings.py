@@ -9,7 +9,7 @@ import pandas as pd
 
 from contagion.arrays import Labels
 from contagion.kernels import Inputs
-from contagion.kernels.inputs import COLLATERAL, LONG, SHORT, Floats, Ints, Positions, sign_of, sum_by
+from contagion.kernels.inputs import COLLATERAL, LONG, SHORT, Bools, Floats, Ints, Positions, sign_of, sum_by
 from contagion.system import System
 
 if TYPE_CHECKING:
@@ -129,6 +129,27 @@ def positive(matrix: sparse.csr_array) -> sparse.csr_array:
     """Return a matrix with zeros for its negative entries."""
     found = matrix.copy()
     found.data = np.maximum(found.data, 0.0)
+    return found
+
+
+def pattern(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Return where a matrix stores anything but zeros: its product with bools (columns,) says whom any reach."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    found: sparse.csr_array = sparse.csr_array((matrix.data != 0.0, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return found
+
+
+def chosen(matrix: sparse.csr_array, keep: Bools) -> sparse.csr_array:
+    """Return a matrix with some of what it stores."""
+    from scipy import sparse  # loaded where it is used: it would double the import time of the package
+
+    if keep.all():
+        return matrix
+    place = np.zeros(keep.size + 1, dtype=matrix.indptr.dtype)
+    np.cumsum(keep, out=place[1:])
+    parts = (matrix.data[keep], matrix.indices[keep], place[matrix.indptr])
+    found: sparse.csr_array = sparse.csr_array(parts, shape=matrix.shape)
     return found
 
 

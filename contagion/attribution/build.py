@@ -86,10 +86,11 @@ def unreached(graph: Graph) -> dict[str, Bools]:
     for source in graph.sources:
         reached[source.effect] |= source.amounts != 0.0
     count, before = sum(int(found.sum()) for found in reached.values()), -1
+    edges = [holdings.pattern(block.amounts) for block in graph.blocks]
     while count > before:
         before = count
-        for block in graph.blocks:
-            reached[block.effect] |= (abs(block.amounts) @ reached[block.cause].astype(np.float64)) > 0.0
+        for block, leads in zip(graph.blocks, edges, strict=True):
+            reached[block.effect] |= leads @ reached[block.cause]
         count = sum(int(found.sum()) for found in reached.values())
     return {kind: (graph.value[kind] != 0.0) & ~reached[kind] for kind in reached}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from contagion import holdings
 from contagion.kernels.inputs import Bools, Floats
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ def assembled(value: dict[str, Floats], flow: Floats, blocks: list[Block], sourc
 
 def _rows(matrix: sparse.csr_array, there: Bools) -> sparse.csr_array:
     """Return a matrix without the entries that are zero or stand in rows to be left out."""
-    found = matrix.copy()
+    keep = matrix.data != 0.0
     if not there.all():
-        found.data = found.data * np.repeat(there, np.diff(found.indptr))
-    found.eliminate_zeros()
-    return found
+        keep &= np.repeat(there, np.diff(matrix.indptr))
+    return holdings.chosen(matrix, keep)
