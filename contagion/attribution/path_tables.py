@@ -116,19 +116,15 @@ def feedback(found: Attribution) -> pd.DataFrame:
     """
     refuse(instance("found", found, Attribution, "an Attribution (attribute returns one)"), "feedback")
     which = found.entities()
-    chain = chain_of(found, which)
+    chain = chain_of(found, which, found.flows_between(which))
     rows = np.flatnonzero(which.types != "source")
     share = first_passage(chain) / found.total if found.total else np.zeros(len(which.names))
     columns = {"amplification": gains(chain)[rows], "passing_share": share[rows]}
     return pd.DataFrame(columns, index=which.names.take(rows).rename("name"))
 
 
-def chain_of(found: Attribution, which: Entities) -> Chain:
-    """Return the flows between entities, sources among them, as a Markov chain."""
-    return _chain(found, which, found.flows_between(which))
-
-
-def _chain(found: Attribution, which: Entities, flows: pd.DataFrame) -> Chain:
+def chain_of(found: Attribution, which: Entities, flows: pd.DataFrame) -> Chain:
+    """Return the ``flows`` between entities, sources among them, as a Markov chain."""
     size, usd = len(which.names), flows["usd"].to_numpy(dtype=np.float64)
     cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
     entering = cause < len(which.sources)
@@ -156,7 +152,7 @@ def _listed(found: Attribution, k: int, by: tuple[str, ...], largest: Callable[[
     """Return the table of the k largest paths or walks."""
     which = found.entities(by)
     flows = found.flows_between(which)
-    listing = largest(_chain(found, which, flows), k)
+    listing = largest(chain_of(found, which, flows), k)
     names, steps = _names(which, listing), _steps(flows, which, listing)
     usd = np.array([one.usd for one in listing.walks], dtype=np.float64)
     frame = pd.DataFrame(

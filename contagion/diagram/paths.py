@@ -254,7 +254,7 @@ def _gains(found: Attribution, every: Roles, few: Roles, into: np.ndarray) -> An
         if joined.any():
             lump = np.arange(len(base.names))
             lump[entity[joined].astype(np.int64)] = len(base.names) + into[joined]
-            merged = gains(_lumped(chain_of(found, base), lump))
+            merged = gains(_lumped(chain_of(found, base, found.flows_between(base)), lump))
             boxes = np.unique(into[joined])
             result[boxes] = merged[np.searchsorted(np.unique(lump), len(base.names) + boxes)]
     return result

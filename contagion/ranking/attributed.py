@@ -27,15 +27,15 @@ def attributed(solution: Solution) -> Attribution | None:
 def passing(found: Attribution) -> pd.DataFrame:
     """Return `COLUMNS` of nodes, markets and groups, in this order and each in that of its labels."""
     which = found.entities()
-    chain, total = chain_of(found, which), found.total or 1.0
     flows, size = found.flows_between(which), len(which.names)
+    chain, total = chain_of(found, which, flows), found.total or 1.0
     through = sum_by(flows["effect"].to_numpy(), flows["usd"].to_numpy(dtype=np.float64), size)
     columns = {
         "throughput": through,
         "throughput_share": through / total,
         "passing_share": first_passage(chain) / total,
         "amplification": gains(chain),
-        "cross_domain_throughput": _across(found, which),
+        "cross_domain_throughput": _across(found, which, flows),
     }
     rows = np.concatenate([np.flatnonzero(which.types == kind) for kind in ("node", "market", "group")])
     return pd.DataFrame({name: values[rows] for name, values in columns.items()})
@@ -47,9 +47,9 @@ def sources(found: Attribution) -> pd.DataFrame:
     return pd.DataFrame({"type": "source", "caused": caused})
 
 
-def _across(found: Attribution, which: Entities) -> Floats:
+def _across(found: Attribution, which: Entities, flows: pd.DataFrame) -> Floats:
     """Return what flows between each entity (e,) and entities of other domains."""
-    domain, flows, size = _domains(found, which), found.flows_between(which), len(which.names)
+    domain, size = _domains(found, which), len(which.names)
     cause, effect = flows["cause"].to_numpy(), flows["effect"].to_numpy()
     across = (domain[cause] != domain[effect]) & (cause >= len(which.sources))
     usd = np.abs(flows["usd"].to_numpy()[across])
