@@ -13,7 +13,7 @@ from contagion.attribution import attribute, paths
 from contagion.errors import instance, refuse, whole
 from contagion.frozen import HandsOutCopies
 from contagion.money import percent, usd
-from contagion.solution import Solution
+from contagion.solution import Solution, unforced
 
 __all__ = ["Comparison", "compare"]
 
@@ -94,7 +94,7 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
     Raises
     ------
     InputError
-        If an argument is not one of those above, or prices of a solution are not finite.
+        If an argument is not one of those above, prices of a solution are not finite, or it is a greatest fixed point.
 
     Examples
     --------
@@ -112,6 +112,7 @@ def compare(a: Solution, b: Solution, k: int = 10) -> Comparison:
     """
     a_solution = "a Solution (solve returns one)"
     problems = [*instance("a", a, Solution, a_solution), *instance("b", b, Solution, a_solution), *whole("k", k, 1)]
+    problems += [f"{name}: {problem}" for name, given in (("a", a), ("b", b)) for problem in unforced(given)]
     refuse(problems, "compare")
     both = (a, b)
     explained = [attribute(solution) for solution in both]

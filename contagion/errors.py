@@ -126,7 +126,7 @@ def numbers(name: str, given: object, fits: Callable[[float], bool], cure: str) 
     >>> numbers("drops", [], lambda drop: drop < 1, "numbers below 1")
     ['drops is []; give a list of at least one number']
     """
-    if not _is_list(given) or not len(given):
+    if not _is_list(given) or not len(given) or isinstance(given, set | frozenset):  # which have no order
         return [f"{name} is {given!r}; give a list of at least one number"]
     wrong = [each for each in given if not (is_number(each) and fits(each))]
     return [f"{name} holds {_listed(wrong)}; give {cure}"] if wrong else []

@@ -15,7 +15,7 @@ from contagion.kernels.convergence import error_estimate, local_rate
 from contagion.scenario import Scenario
 from contagion.system import System
 
-__all__ = ["Solution", "untold"]
+__all__ = ["Solution", "unforced", "untold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,9 @@ class Solution(HandsOutCopies):
     @cached_property
     def _steps(self) -> tuple[float, ...]:
         run = self.parts.run
-        return run.last if run.looks else tuple(record.step for record in run.records)
+        if not run.looks:
+            return tuple(record.step for record in run.records)
+        return run.last or (run.records[-1].step,)  # the cap may fall on a look
 
     @cached_property
     def markets(self) -> pd.DataFrame:
@@ -127,7 +129,8 @@ class Solution(HandsOutCopies):
         - health, leverage, gross_assets, weighted_assets, debt, maintenance, each also with ``_before``
         - equity_before, equity_marked (at terminal prices), equity_if_sold, equity_after; loss, gain
         - liquidated (share), deficit, hidden_bad_debt; received and given as margin calls were funded
-        - called_round, liquidated_round (first round, missing if never), cause (of the first sale)
+        - called_round, liquidated_round (first round, missing if never), cause (of the first sale);
+          none at a greatest fixed point, for nobody is the first to act on the way down
         """
         return frames.accounts(self.parts)
 
@@ -205,8 +208,20 @@ class Solution(HandsOutCopies):
         return frames.stock_flow(self.parts)
 
 
+def unforced(solution: object) -> list[str]:
+    """Return the problem of a solution that no scenario has forced, if it is one: nothing may be called its cause."""
+    if isinstance(solution, Solution) and solution.forced_loss is not None:
+        return [
+            "the solution is a greatest fixed point, and no shock forces what it loses beyond the least one "
+            "(solution.self_fulfilling); solve without greatest=True"
+        ]
+    return []
+
+
 def untold(solution: object) -> list[str]:
-    """Return the problem of a solution whose rounds left out what only a timeline tells, if it is one."""
+    """Return the problem of a solution whose rounds are not its story, if it is one."""
+    if problems := unforced(solution):
+        return problems
     if isinstance(solution, Solution) and (solution.looks or solution.parts.run.ends_only):
         return ['the solution was found by fast rounds and has no timeline; solve again with rounds="jacobi"']
     return []

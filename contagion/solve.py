@@ -18,6 +18,7 @@ from contagion.kernels import Inputs, Record, Rounds, iterate, settle
 from contagion.kernels.ahead import iterate_ahead
 from contagion.kernels.chunks import COMPILED_FROM
 from contagion.kernels.order import keeps_order
+from contagion.kernels.reaction import Firsts
 from contagion.kernels.rounds import everything_lost
 from contagion.parts import Partitioned, PartitionedSolution
 from contagion.scenario import Scenario
@@ -101,8 +102,9 @@ def solve(
         calls and deficits of accounts that had sold all are not noted in ``rounds`` and ``called_round``. Rounds that
         are fast enough are Jacobi rounds in any system; ``solution.looks`` is then 0. The greatest fixed point is not
         affected. Systems in parts are solved by Jacobi rounds alone.
-    engine : distributed.Client, optional
-        Who holds the parts of a system in parts: by default this machine, which streams them from disk; with the extra
+    engine : Streaming or distributed.Client, optional
+        Who holds the parts of a system in parts: by default this machine, which streams them from disk
+        (`contagion.Streaming` says where scratch files go and how many processes pack); with the extra
         ``contagion[distributed]``, the workers of a Dask client, which read them from the folder (all of them must see
         it) and keep them in memory. One that dies is replaced, and the rounds go on.
 
@@ -115,7 +117,8 @@ def solve(
     Raises
     ------
     InputError
-        If system or scenario are not valid; the message lists every problem.
+        If system, scenario or another argument is not valid (the message lists every problem); of a system in parts,
+        also if an override changes a table that stands in parts, or there is no room for scratch files.
     NotConverged
         If ``max_rounds`` are not enough; the error carries the unfinished solution.
     WorkersLost
@@ -137,7 +140,7 @@ def solve(
     (True, 368928)
     """
     scenario = Scenario() if scenario is None else scenario
-    _check_arguments(system, scenario, tol, max_rounds, on_failure, rounds)
+    _check_arguments(system, scenario, tol, max_rounds, on_failure, rounds, greatest)
     if isinstance(system, Partitioned):
         _check_parts(greatest, rounds)
         return _in_parts(system, scenario, tol, max_rounds, on_failure, progress, engine)
@@ -148,16 +151,22 @@ def solve(
     with tqdm(desc="rounds", unit="", disable=not progress) as bar:
         show = partial(_show, bar)
         run = iterate(inputs, tol, max_rounds, show) if rounds == "jacobi" else _fast(inputs, tol, max_rounds, show)
-        worst = (
-            iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum) if greatest else None
-        )
+        worst = _greatest(inputs, tol, max_rounds, show) if greatest else None
     solution = Solution(system, scenario, tol, Parts(system, inputs, labels, run, settle(inputs, run.state, run.sold)))
     if worst is not None and (run.converged or on_failure == "return"):
         parts = Parts(system, inputs, labels, worst, settle(inputs, worst.state, worst.sold))
         solution = Solution(system, scenario, tol, parts, forced_loss=solution.totals["loss"])
     if not solution.converged and on_failure == "raise":
-        raise NotConverged(_failure(solution), solution)
+        faster = rounds == "jacobi" and worst is None and keeps_order(inputs)
+        raise NotConverged(_failure(solution, faster), solution)
     return solution
+
+
+def _greatest(inputs: Inputs, tol: float, max_rounds: int, show: Callable[[Record], object]) -> Rounds:
+    """Return where rounds end that come down from everything lost: nobody is the first to act on that way."""
+    run = iterate(inputs, tol, max_rounds, show, everything_lost(inputs), ratchet=np.minimum)
+    firsts = Firsts.of(inputs.accounts.platform.size)
+    return run._replace(called_round=firsts.called, liquidated_round=firsts.liquidated, cause=firsts.cause)
 
 
 def _fast(inputs: Inputs, tol: float, max_rounds: int, show: Callable[[Record], object]) -> Rounds:
@@ -187,7 +196,7 @@ def _in_parts(
         show = partial(_show, bar)
         solution = solve_parts(system, scenario, tol, max_rounds, holder, show, progress)
     if not solution.converged and on_failure == "raise":
-        raise NotConverged(_failure(solution), solution)
+        raise NotConverged(_failure(solution, faster=False), solution)
     return solution
 
 
@@ -197,7 +206,7 @@ def _holder(engine: Engine | Client | None) -> Engine:
 
     if engine is None or isinstance(engine, Streaming):
         return engine or Streaming()
-    refuse(cluster.check_engine(engine), "solve")
+    refuse(cluster.check_engine(engine, "a contagion.Streaming, or None, to work on this machine"), "solve")
     from contagion.parts.over_cluster import OverCluster  # loads Dask
 
     return OverCluster(cast("Client", engine))
@@ -213,7 +222,13 @@ def _check_parts(greatest: bool, rounds: str) -> None:
 
 
 def _check_arguments(
-    system: object, scenario: object, tol: object, max_rounds: object, on_failure: object, rounds: object
+    system: object,
+    scenario: object,
+    tol: object,
+    max_rounds: object,
+    on_failure: object,
+    rounds: object,
+    greatest: object,
 ) -> None:
     cure = "a System (read_system reads one from a folder) or one in parts (open_partitioned)"
     problems = instance("system", system, (System, Partitioned), cure)
@@ -225,6 +240,7 @@ def _check_arguments(
         problems.append(f"on_failure is {on_failure!r}; give 'raise' or 'return'")
     if rounds not in ("jacobi", "fast"):
         problems.append(f"rounds is {rounds!r}; give 'jacobi' or 'fast'")
+    problems += instance("greatest", greatest, (bool, np.bool_), "True or False")
     refuse(problems, "solve")
 
 
@@ -233,7 +249,8 @@ def _show(bar: tqdm[NoReturn], record: Record) -> None:
     bar.update()
 
 
-def _failure(solution: Solution | PartitionedSolution) -> str:
+def _failure(solution: Solution | PartitionedSolution, faster: bool) -> str:
+    """Return why there is no result, and what to do; ``faster`` rounds may be among it."""
     if math.isnan(solution.residual):
         average = solution.markets["average_price"]
         lost = ", ".join(map(repr, average.index[~np.isfinite(average)][:5]))
@@ -241,9 +258,11 @@ def _failure(solution: Solution | PartitionedSolution) -> str:
             f"prices left the range of the arithmetic in round {len(solution.rounds)} (markets {lost}): buying back "
             "shorts or debts in a market with too little depth; check depth and quantities"
         )
+    rate, error = solution.rate, solution.error_estimate
+    known = "" if math.isnan(rate) else f", rate {rate:.6f}, estimated error {error:.1e}"
     return (
         f"no fixed point after {len(solution.rounds)} rounds: last step {solution.residual:.1e} "
-        f"(tol {solution.tol:.0e}), rate {solution.rate:.6f}, estimated error {solution.error_estimate:.1e}; "
-        'the scenario may be close to a tipping point: raise max_rounds, try rounds="fast", '
-        'or take the unfinished state with on_failure="return"'
+        f"(tol {solution.tol:.0e}){known}; the scenario may be close to a tipping point: raise max_rounds, "
+        + ('try rounds="fast", ' if faster else "")
+        + 'or take the unfinished state with on_failure="return"'
     )

@@ -313,3 +313,28 @@ def test_unfinished_looks_are_not_converged() -> None:
     with pytest.raises(ct.NotConverged) as caught:
         ct.solve(system, ct.Scenario(shocks={"A": 0.139}), rounds="fast", max_rounds=14)
     assert caught.value.solution.looks
+
+
+def test_fast_rounds_are_advised_where_they_may_help() -> None:
+    """To who has taken others, where the order is kept, and not on the way down."""
+    ordered, shocked = crowd(300, 0.01)[0], ct.Scenario(shocks={"A": 0.139})
+    hedged, scenarios = ct.datasets.load("october_2025")
+    advice = 'try rounds="fast"'
+    for system, scenario, given, advised in (
+        (ordered, shocked, {}, True),
+        (ordered, shocked, {"rounds": "fast"}, False),
+        (ordered, shocked, {"greatest": True}, False),
+        (hedged, scenarios["record"], {}, False),
+    ):
+        with pytest.raises(ct.NotConverged) as caught:
+            ct.solve(system, scenario, max_rounds=2, **given)
+        assert (advice in str(caught.value)) is advised
+
+
+@pytest.mark.parametrize("most", range(12, 22))
+def test_a_cap_that_falls_on_a_look_still_says_how_far_it_moved(most: int) -> None:
+    solution = ct.solve(
+        crowd(300, 0.01)[0], ct.Scenario(shocks={"A": 0.139}), rounds="fast", max_rounds=most, on_failure="return"
+    )
+    assert 0.0 < solution.residual < np.inf
+    assert solution.residual == solution.rounds["step"].iloc[-1]

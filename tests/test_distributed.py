@@ -419,6 +419,18 @@ def test_accounts_are_not_written_from_other_files_than_were_solved(threads: Any
         made.write_accounts(tmp_path / "accounts")
 
 
+def test_accounts_are_written_while_the_client_is_there(tmp_path: Path) -> None:
+    system, scenario = in_parts(1, tmp_path / "system")
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as machine,
+        distributed.Client(machine) as there,
+    ):
+        made = ct.solve(system, scenario, engine=there)
+    with pytest.raises(ct.InputError, match="engine is a client that is closed; give one that is connected"):
+        made.write_accounts(tmp_path / "accounts")
+    assert [path.name for path in tmp_path.iterdir()] == ["system"]
+
+
 def test_workers_that_do_not_see_the_folder_say_so(threads: Any, tmp_path: Path) -> None:
     system, scenario = in_parts(1, tmp_path / "system")
     (tmp_path / "system").rename(tmp_path / "elsewhere")

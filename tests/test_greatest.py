@@ -1,6 +1,7 @@
 """The greatest fixed point: who would fall if everybody fell."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,36 @@ def test_a_sound_system_has_one_fixed_point() -> None:
     worst = ct.solve(runnable(6.0), greatest=True)
     assert worst.self_fulfilling == 0.0
     assert worst.accounts["liquidated"].tolist() == [0.0]
+
+
+def test_no_shock_is_called_the_cause_of_a_run() -> None:
+    """Nor does anybody act first on the way down: tables are there, stories and shares are not."""
+    shocked = ct.Scenario(shocks={"A": 0.01})
+    least, worst = (ct.solve(runnable(7.0), shocked, greatest=greatest) for greatest in (False, True))
+    assert least.totals["loss"] == pytest.approx(0.1)
+    assert worst.self_fulfilling > 0.9
+    assert worst.accounts[["called_round", "liquidated_round"]].isna().all(axis=None)
+    assert worst.accounts["cause"].tolist() == [""]
+    told = (
+        "greatest fixed point, and no shock forces what it loses beyond the least one .*; solve without greatest=True"
+    )
+    asks: list[Callable[[ct.Solution], object]] = [
+        ct.attribute,
+        ct.paths,
+        ct.walks,
+        ct.provenance,
+        ct.timeline,
+        ct.rank,
+        ct.avoided_if_immune,
+        ct.draw_paths,
+        lambda solution: ct.compare(least, solution),
+    ]
+    for ask in asks:
+        ask(least)
+        with pytest.raises(ct.InputError, match=told):
+            ask(worst)
+    picture = ct.draw(worst).source
+    assert "x:A" in picture
 
 
 @pytest.mark.parametrize("seed", some(30))

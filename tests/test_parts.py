@@ -264,7 +264,7 @@ def test_a_partition_refuses_text_among_numbers(tmp_path: Path) -> None:
 
 def test_a_partitioned_solution_says_where_its_accounts_are(tmp_path: Path) -> None:
     system, scenario = drawn(6)
-    with pytest.raises(ct.NotConverged) as caught:
+    with pytest.raises(ct.NotConverged, match="raise max_rounds, or take the unfinished state") as caught:
         ct.solve(ct.partition(system, tmp_path / "parts"), scenario, max_rounds=1)
     solution = caught.value.solution
     assert isinstance(solution, ct.PartitionedSolution)

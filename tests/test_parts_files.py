@@ -234,6 +234,28 @@ def test_folders_that_cannot_be_read_are_said(parted: ct.Partitioned, monkeypatc
     assert "cannot be read (Permission denied)" in problems(parted.part, 1)[0]
 
 
+def test_a_folder_is_the_same_wherever_the_process_works(
+    tmp_path: Path, parted: ct.Partitioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(parted.folder.parent)
+    opened = ct.open_partitioned(parted.folder.name)
+    monkeypatch.chdir("/")
+    assert ct.solve(opened).totals == ct.solve(parted).totals
+    assert opened.part(0).accounts.equals(parted.part(0).accounts)
+
+
+def test_a_system_in_parts_is_none_for_what_takes_tables(tmp_path: Path, parted: ct.Partitioned) -> None:
+    given: Any = parted
+    for call in (ct.validate, ct.review, lambda each: ct.write_system(each, tmp_path / "new")):
+        with pytest.raises(ct.InputError, match="system is a Partitioned; give a System"):
+            call(given)
+    assert not (tmp_path / "new").exists()
+    engine: Any = "x"
+    with pytest.raises(ct.InputError, match=r"give a distributed\.Client, or a contagion\.Streaming, or None"):
+        ct.solve(parted, engine=engine)
+    assert ct.solve(parted).looks == 0
+
+
 def test_a_scratch_folder_is_a_folder_and_workers_are_counted(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert only(Streaming, tmp_path / "file").endswith("file', which is a file; give a folder")

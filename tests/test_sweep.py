@@ -341,6 +341,8 @@ def test_measures_are_texts_and_some() -> None:
         sweep(system, scenarios, "loss")
     with pytest.raises(ct.InputError, match="measures is empty"):
         sweep(system, scenarios, [])
+    with pytest.raises(ct.InputError, match="measures is a set, which has no order; give a list"):
+        sweep(system, scenarios, {"loss", "deficit"})  # type: ignore[arg-type]
     assert sweep(system, scenarios, ["loss", "loss"]).columns.tolist().count("loss") == 1
 
 

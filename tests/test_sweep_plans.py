@@ -70,14 +70,14 @@ def test_every_problem_of_a_grid_is_listed() -> None:
         ct.grid(
             "base",  # type: ignore[arg-type]
             shocks={"BTC": [0.1, 1.0], "ETH": 0.1},  # type: ignore[dict-item]
-            depth={"x": [-1]},
+            depth={"x": [-1], "y": {0.5, 1.0}},  # type: ignore[dict-item]
             losses=[1.0],  # type: ignore[arg-type]
             arbitrage=[],
         )
     found = caught.value.problems
-    assert len(found) == 6
+    assert len(found) == 7
     assert [problem.split(" ")[0] for problem in found] == [
-        "base", "arbitrage", "losses", "depth:x", "shocks:BTC", "shocks:ETH",
+        "base", "arbitrage", "losses", "depth:x", "depth:y", "shocks:BTC", "shocks:ETH",
     ]  # fmt: skip
 
 

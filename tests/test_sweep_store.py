@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,57 @@ def test_a_store_is_its_file_its_parts_and_its_word(tmp_path: Path) -> None:
     opened = Store.open(tmp_path / "a.parquet", ("loss",), "word")
     assert opened.parts == tmp_path / "a.parquet.parts"
     assert opened.finished() is None
-    assert Store.open(tmp_path / "a.parquet", ("loss",), "word") == opened
+    with pytest.raises(ct.InputError, match=r"another sweep is at work on .*a\.parquet'; wait until it is done"):
+        Store.open(tmp_path / "a.parquet", ("loss",), "word")
+    opened.close()
+    again = Store.open(tmp_path / "a.parquet", ("loss",), "word")
+    assert again[:-1] == opened[:-1]
+    again.close()
+
+
+WITH_PROCESSES = """
+import sys
+import contagion as ct
+from contagion.sweep import tasks
+from tests.test_sweep_store import case
+
+if __name__ == "__main__":
+    tasks._MOST = 1
+    system, plan = case()
+    ct.sweep(system, list(plan) * 200, ["loss"], out=sys.argv[1], workers=2)
+"""
+
+
+def workers_of(script: Path) -> list[int]:
+    """Return the processes whose command line or main module is a script."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(script).encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+def test_the_workers_of_a_killed_sweep_end_with_it(tmp_path: Path) -> None:
+    script, root = tmp_path / "script.py", Path(__file__).parent.parent
+    script.write_text(WITH_PROCESSES)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(scratch), "SWEEP_OF": str(script)}
+    running = subprocess.Popen([sys.executable, script, tmp_path / "sweep.parquet"], env=environment)
+    parts = tmp_path / "sweep.parquet.parts"
+    while len(list(parts.glob("task-*.parquet"))) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    assert len(workers_of(script)) >= 3
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    patience = time.monotonic() + 120.0
+    while workers_of(script) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not workers_of(script)
+    assert not list(scratch.iterdir())
 
 
 def unsolved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def provenance(solution: Solution, progress: bool = False) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If it is not a Solution, or its prices are not finite.
+        If it is not a Solution, its prices are not finite, its rounds looked ahead, or it is a greatest fixed point.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from contagion.attribution.state import terminal
 from contagion.attribution.target import check_target, target_of
 from contagion.errors import instance, refuse
 from contagion.schema import near_misses
-from contagion.solution import Solution
+from contagion.solution import Solution, unforced
 
 __all__ = ["attribute"]
 
@@ -49,7 +49,8 @@ def attribute(solution: Solution, target: str = "loss", rule: Literal["binding",
     Raises
     ------
     InputError
-        If there is no such target, or prices are not finite.
+        If there is no such target, prices are not finite, or the solution is a greatest fixed point, of which no shock
+        is the cause.
 
     Notes
     -----
@@ -76,7 +77,7 @@ def attribute(solution: Solution, target: str = "loss", rule: Literal["binding",
 
 
 def _check_arguments(solution: object, target: object, rule: object) -> None:
-    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)") + unforced(solution)
     if isinstance(solution, Solution):
         if not np.isfinite(solution.parts.outcome.clearing.average(solution.parts.inputs.markets)).all():
             problems.append("prices of the solution are not finite; there is nothing to attribute before it converges")

@@ -22,8 +22,10 @@ _SAME = ("contagion", "numpy", "scipy", "numba", "pandas")
 """Packages of which another version may give other bits, or cannot read what it is sent."""
 
 
-def check_engine(engine: object) -> list[str]:
+def check_engine(engine: object, others: str = "None to work on this machine") -> list[str]:
     """Return what is wrong with the engine of a call; nothing is wrong with None, which is this process.
+
+    ``others`` are what may be given besides a client.
 
     Examples
     --------
@@ -37,7 +39,7 @@ def check_engine(engine: object) -> list[str]:
     from distributed import Client
 
     if not isinstance(engine, Client):
-        return [f"engine is {engine!r}; give a distributed.Client, or None to work on this machine"]
+        return [f"engine is {engine!r}; give a distributed.Client, or {others}"]
     if engine.asynchronous:
         return ["engine is an asynchronous client; give one made with asynchronous=False"]
     if engine.status != "running":

@@ -10,7 +10,7 @@ import pandas as pd
 from contagion import holdings
 from contagion.attribution import attribute
 from contagion.kernels.inputs import Floats
-from contagion.solution import Solution
+from contagion.solution import Solution, unforced
 
 __all__ = ["Passing", "passing"]
 
@@ -41,11 +41,11 @@ class Passing(NamedTuple):
 def passing(solution: Solution, grouped: holdings.Groups, arrows: pd.DataFrame) -> Passing:
     """Return what passes through nodes, markets and groups, numbered in this order, and along arrows between them.
 
-    Nothing where prices are beyond all numbers.
+    Nothing where prices are beyond all numbers, nor at a greatest fixed point, of which no shock is the cause.
     """
     labels = solution.parts.labels
     size = len(labels.nodes) + len(labels.markets) + len(grouped.names)
-    if not np.isfinite(solution.markets["price"]).all():
+    if unforced(solution) or not np.isfinite(solution.markets["price"]).all():
         return Passing(np.zeros(size), np.zeros(len(arrows)))
     found = attribute(solution)
     which = found.entities(("account",) if grouped.names is labels.accounts else ("group", "platform"))

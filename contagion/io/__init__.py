@@ -10,7 +10,7 @@ from uuid import uuid4
 import pandas as pd
 
 from contagion import schema
-from contagion.errors import InputError, refuse
+from contagion.errors import InputError, instance, refuse
 from contagion.io.parquet import read_parquet, write_parquet
 from contagion.io.paths import check_path, kind_of, reading, resembled, unreadable
 from contagion.io.text import read_csv, write_csv
@@ -83,7 +83,7 @@ def write_system(system: System, path: str | Path, file_format: Literal["csv", "
     Raises
     ------
     InputError
-        If the format is unknown, its extra is not installed, or Excel cannot hold a table.
+        If it is no System, the format is unknown, its extra is not installed, or Excel cannot hold a table.
 
     Notes
     -----
@@ -91,6 +91,7 @@ def write_system(system: System, path: str | Path, file_format: Literal["csv", "
     writing leaves the old files as they were; what stops the renaming, a moment at the end, leaves some files old and
     some new, but each of them whole.
     """
+    refuse(instance("system", system, System, "a System (partition writes one in parts)"), "write_system")
     path = Path(path)
     if path.suffix.lower() == ".xlsx":
         _replace({path: lambda target: write_workbook(_written(system), target)})

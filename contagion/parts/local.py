@@ -23,6 +23,7 @@ from contagion.io.paths import check_path
 from contagion.kernels import threads
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.reaction import Funds
+from contagion.orphans import end_with_parent
 from contagion.parts.account_table import write_account_table
 from contagion.parts.book import Book, State, Summary
 from contagion.parts.chest import Chest
@@ -63,7 +64,7 @@ def _side_by_side(workers: int) -> Iterator[Callable[[Callable[[int], T], Iterab
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         try:
             yield pool.map
         except BrokenProcessPool as error:
@@ -93,6 +94,11 @@ class Streaming:
     -----
     The directory, ``.contagion-`` and a few letters, goes with the solution. A process that is killed, by SIGTERM too,
     leaves it behind; it may be removed once the process that made it is gone.
+
+    Examples
+    --------
+    >>> import contagion as ct
+    >>> engine = ct.Streaming(workers=4)  # for ct.solve(ct.open_partitioned(folder), scenario, engine=engine)
     """
 
     def __init__(self, scratch: str | Path | None = None, workers: int = 1) -> None:

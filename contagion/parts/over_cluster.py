@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from contagion import cluster
-from contagion.errors import InputError
+from contagion.errors import InputError, refuse
 from contagion.kernels.inputs import Floats, Ints
 from contagion.kernels.reaction import Funds
 from contagion.parts.book import Summary
@@ -126,6 +126,7 @@ class ClusterParts:
     def write_accounts(self, folder: Path, ending: Ending, funds: Sequence[Funds] | None) -> None:
         """Let workers write the tables of accounts of their parts."""
         refuse_closed(self.close.alive)
+        refuse(cluster.check_engine(self._client), "write_accounts")  # its workers hold what is to be written
         call = Call("changed", len(self._told), ending=ending, folder=folder.absolute())
         refuse_changed(self._shared.plan, [file for files in self._visit(call, None) for file in files])
         self._visit(replace(call, act="write"), funds)

@@ -101,6 +101,11 @@ def open_partitioned(folder: str | Path) -> Partitioned:
         of their account; claims of nodes in any. `partition` and `contagion.generate.partitioned` write such folders.
         Names that begin with "." or "_" are passed over.
 
+    Returns
+    -------
+    Partitioned
+        Small tables, and the number of accounts and positions of each part; what stands in parts is read by the solve.
+
     Raises
     ------
     InputError
@@ -112,9 +117,21 @@ def open_partitioned(folder: str | Path) -> Partitioned:
     Sums run chunk by chunk and part by part, in order. For a folder that `partition` has written, prices, shares and
     haircuts are those of the system in memory, bit for bit; for any other, they are the same bits on any number of
     threads and workers, and those in memory to 1e-9.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import contagion as ct
+    >>> system, scenarios = ct.datasets.load("loop_lending")
+    >>> with tempfile.TemporaryDirectory() as room:
+    ...     written = ct.partition(system, f"{room}/parts")
+    ...     opened = ct.open_partitioned(f"{room}/parts")
+    ...     loss = ct.solve(opened, scenarios["fall_25"]).totals["loss"]
+    >>> opened.accounts == written.accounts, round(loss), round(ct.solve(system, scenarios["fall_25"]).totals["loss"])
+    (True, 92232, 92232)
     """
     refuse(check_path("folder", folder), "open_partitioned")
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # the same one later, wherever the process then works
     with reading(folder):
         if not folder.is_dir():
             raise InputError(f"{folder}: not a folder; give one with small tables and folders of parts")
@@ -148,11 +165,17 @@ def partition(system: System, folder: str | Path, parts: int | None = None) -> P
     Parameters
     ----------
     system : System
+        Tables; checked first.
     folder : str or Path
         A new folder; it appears once it is whole.
     parts : int, optional
         How many; fewer if accounts are fewer than so many of the solver's chunks (8,192 accounts or more, at most 256
         chunks). By default parts have about 250,000 accounts.
+
+    Returns
+    -------
+    Partitioned
+        As `open_partitioned` returns it, whose example shows both.
 
     Raises
     ------

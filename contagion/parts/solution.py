@@ -122,6 +122,11 @@ class PartitionedSolution(HandsOutCopies):
         return local_rate(self._steps)
 
     @property
+    def looks(self) -> int:
+        """How many passes looked ahead: none, for systems in parts take Jacobi rounds."""
+        return 0
+
+    @property
     def error_estimate(self) -> float:
         """Estimated distance to the fixed point, residual·ρ/(1 − ρ)."""
         return error_estimate(self._steps)

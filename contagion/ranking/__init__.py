@@ -15,7 +15,7 @@ from contagion.ranking.attributed import COLUMNS, attributed, passing, sources
 from contagion.ranking.blame import blame, harm
 from contagion.ranking.crossing import cross_domain
 from contagion.ranking.resolved import resolved, unknown
-from contagion.solution import Solution
+from contagion.solution import Solution, unforced
 
 __all__ = ["rank"]
 
@@ -115,7 +115,7 @@ def rank(solution: Solution, measures: Sequence[str] | None = None, progress: bo
     True
     """
     asked = () if measures is None else measures
-    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)") + unforced(solution)
     refuse(problems + unknown(asked, solution), "rank")
     parts = solution.parts
     grouped = holdings.groups(parts.system, parts.inputs, parts.labels)

@@ -15,7 +15,7 @@ from contagion.kernels.inputs import Bools
 from contagion.kernels.markets import Clearing
 from contagion.kernels.reaction import Immune
 from contagion.kernels.rounds import start
-from contagion.solution import Solution
+from contagion.solution import Solution, unforced
 from contagion.stress.candidates import Candidate, Candidates, table
 from contagion.stress.runs import Book
 
@@ -100,7 +100,7 @@ def avoided_if_immune(solution: Solution, names: Sequence[str] | None = None, pr
 
 
 def _check(solution: object, names: object) -> None:
-    problems = instance("solution", solution, Solution, "a Solution (solve returns one)")
+    problems = instance("solution", solution, Solution, "a Solution (solve returns one)") + unforced(solution)
     if isinstance(solution, Solution) and not solution.converged:
         problems.append("the solution has not converged; solve again with more rounds")
     refuse(problems + ([] if names is None else texts("names", names)), "avoided_if_immune")

@@ -113,6 +113,8 @@ def check_everywhere(measures: object, system: System, changed: Sequence[tuple[s
 def _given(measures: object) -> tuple[list[str], list[str]]:
     """Return what is wrong with a list of measures in itself, and what it holds if that is nothing."""
     problems = texts("measures", measures, "measures")
+    if isinstance(measures, set | frozenset):
+        problems.append("measures is a set, which has no order; give a list")
     if problems:
         return problems, []
     given: list[str] = list(dict.fromkeys(measures))  # type: ignore[call-overload]  # texts, as checked

@@ -64,7 +64,7 @@ class ReverseStress(HandsOutCopies):
         solves = f"{len(self.tried)} solves" + (f", {failed} of them NOT CONVERGED" if failed else "")
         if not self.found:
             return f"ReverseStress({self.condition}: met nowhere; {solves})"
-        where = "at or below" if self.upper_bound else "at"
+        where = "at or below" if self.upper_bound and self.above > 0.0 else "at"
         below = "" if math.isnan(self.below) else f", not at {self.below:.6g}"
         return f"ReverseStress({self.condition}: met {where} {self.above:.6g}{below}; {solves})"
 
@@ -161,10 +161,11 @@ def reverse(
 
     Notes
     -----
-    Bisection. Where the condition holds under all that is worse (long-only systems, ``docs/decisions/0008``; measures
-    that only grow) the bracket holds the smallest multiple; in all others eight equal steps come first, bisection
-    follows below the first that meets the condition, and the answer is an upper bound. Where no fixed point was found
-    nothing is known, and the condition counts as not met.
+    Reverse stress testing: which shock breaks it, rather than what a shock breaks (Breuer, Jandačka, Rheinberger and
+    Summer 2009). Bisection. Where the condition holds under all that is worse (long-only systems,
+    ``docs/decisions/0008``; measures that only grow) the bracket holds the smallest multiple; in all others eight equal
+    steps come first, bisection follows below the first that meets the condition, and the answer is an upper bound.
+    Where no fixed point was found nothing is known, and the condition counts as not met.
 
     Examples
     --------
@@ -201,7 +202,7 @@ def reverse(
 
         below = at(low)
         if below.met:
-            return search.result(below, None, not ordered or low > 0.0)
+            return search.result(below, None, low > 0.0)
         for step in [high] if ordered else [low + (high - low) * k / _STEPS for k in range(1, _STEPS + 1)]:
             above = at(step)
             if above.met:

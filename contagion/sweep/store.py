@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,6 +89,7 @@ class Store(NamedTuple):
     parts: Path
     measures: tuple[str, ...]
     fingerprint: str
+    held: ExitStack  # the lock on the parts; the system lets go of it for a process that is killed
 
     @classmethod
     def open(cls, out: str | Path, measures: tuple[str, ...], fingerprint: str) -> Store:
@@ -97,15 +98,23 @@ class Store(NamedTuple):
         Raises
         ------
         InputError
-            If the file, or what was done of it, belongs to another sweep.
+            If the file, or what was done of it, belongs to another sweep, or one is at work on it.
         """
         file = Path(out).absolute()
-        store = cls(file, _parts(file), measures, fingerprint)
+        store = cls(file, _parts(file), measures, fingerprint, ExitStack())
         try:
             store._begin()
         except OSError as error:
+            store.close()
             raise InputError(_unusable(out, error)) from error
+        except InputError:
+            store.close()
+            raise
         return store
+
+    def close(self) -> None:
+        """Let others sweep into the same file."""
+        self.held.close()
 
     def _begin(self) -> None:
         if self.file.exists():
@@ -120,9 +129,27 @@ class Store(NamedTuple):
             _replace(begun, json.dumps({"fingerprint": self.fingerprint}).encode())
         elif _word(begun) != self.fingerprint:
             raise InputError(f"out: {str(self.parts)!r} {_OTHER}")
+        self._lock()
         for part in self.parts.glob(_TASK):
             if part.is_dir():
                 part.rmdir()  # no file can take its place; one that is not empty is told before anything is solved
+
+    def _lock(self) -> None:
+        """Keep other processes out of the parts, where the system can."""
+        if find_spec("fcntl") is None:
+            return
+        import fcntl
+
+        held = os.open(self.parts, os.O_RDONLY)
+        self.held.callback(os.close, held)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"out: another sweep is at work on {str(self.file)!r}; wait until it is done, or give another name"
+            ) from None
+        except OSError:  # a file system without locks
+            return
 
     def finished(self) -> pd.DataFrame | None:
         """Return the whole sweep, if it is done.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,6 +96,7 @@ def sweep(
     -----
     Cuts between tasks depend on system and scenarios alone, so the table has the same bits for any number of workers
     (on machines of one kind: another kind of processor may round exponentials and logarithms otherwise).
+    Stress tests over many scenarios rather than one: Breuer, Jandačka, Rheinberger and Summer 2009.
     In systems that keep their order (long-only; ``docs/decisions/0008``) scenarios along the last axis of a grid set
     out from the solution of the one before if nothing is milder; rounds then count from there.
 
@@ -113,25 +114,18 @@ def sweep(
     """
     plan, jobs, chosen = _checked(system, scenarios, measures, out, workers, engine)
     first = Engine.of(jobs[0].system, chosen, len(plan))
-    store = None
-    if out is not None:
-        store = Store.open(out, chosen, fingerprint(_read(first, jobs, chosen), plan, chosen))
-        finished = store.finished()
+    read = _read(first, jobs, chosen)
+    store = None if out is None else Store.open(out, chosen, fingerprint(read, plan, chosen))
+    with nullcontext() if store is None else closing(store):
+        finished = None if store is None else store.finished()
         if finished is not None:
             return finished
-    rows: dict[int, Row] = {}
-    number = 0
-    with tqdm(total=len(plan), desc="scenarios", unit="", disable=not progress) as bar:
-        for job in jobs:
-            made = first if job is jobs[0] else Engine.of(job.system, chosen, len(job.scenarios))
-            line = plan.line if made.keeps_order else 1
-            tasks = cut(job.scenarios, made.positions, line, number)
-            number += len(tasks)
-            rows |= _run(made, plan, tasks, store, _Side(workers, engine, bar))
-    frame = _table(plan, chosen, [rows[each] for each in range(len(plan))])
-    if store is not None:
-        store.finish(frame)
-    return frame
+        with tqdm(total=len(plan), desc="scenarios", unit="", disable=not progress) as bar:
+            rows = _rows(first, plan, jobs, chosen, store, _Side(workers, engine, bar))
+        frame = _table(plan, chosen, [rows[each] for each in range(len(plan))])
+        if store is not None:
+            store.finish(frame)
+        return frame
 
 
 class _Job(NamedTuple):
@@ -163,6 +157,20 @@ class _Side(NamedTuple):
         from contagion.sweep import over_cluster  # loads Dask
 
         return over_cluster.solved(engine, plan, tasks, self.client)
+
+
+def _rows(
+    first: Engine, plan: Plan, jobs: Sequence[_Job], measures: tuple[str, ...], store: Store | None, side: _Side
+) -> dict[int, Row]:
+    """Return the rows of all scenarios, job by job."""
+    rows: dict[int, Row] = {}
+    number = 0
+    for job in jobs:
+        made = first if job is jobs[0] else Engine.of(job.system, measures, len(job.scenarios))
+        tasks = cut(job.scenarios, made.positions, plan.line if made.keeps_order else 1, number)
+        number += len(tasks)
+        rows |= _run(made, plan, tasks, store, side)
+    return rows
 
 
 def _run(engine: Engine, plan: Plan, tasks: list[Task], store: Store | None, side: _Side) -> dict[int, Row]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from contagion.errors import InputError
 from contagion.kernels.chunks import COMPILED_FROM
+from contagion.orphans import end_with_parent
 from contagion.sweep.engine import Engine, Row
 from contagion.sweep.scenarios import Plan
 
@@ -136,6 +137,7 @@ _opened: list[tuple[Engine, Plan]] = []
 
 
 def _open(handed: Path) -> None:
+    end_with_parent(handed.parent)
     with handed.open("rb") as file:
         _opened[:] = [pickle.load(file)]
 

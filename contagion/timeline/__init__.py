@@ -90,7 +90,7 @@ def timeline(solution: Solution) -> Timeline:
     Raises
     ------
     InputError
-        If something else than a Solution is given, or one whose rounds looked ahead.
+        If something else than a Solution is given, one whose rounds looked ahead, or a greatest fixed point.
 
     Notes
     -----

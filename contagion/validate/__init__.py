@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contagion.errors import InputError
+from contagion.errors import InputError, instance, refuse
 from contagion.scenario import Scenario
 from contagion.system import System
 from contagion.validate.accounts import check_claims, check_funding, check_levels, check_quantities, check_quotes
@@ -90,6 +90,8 @@ def validate(system: System, scenario: Scenario | None = None) -> None:
     InputError
         If there is any problem; ``error.problems`` has them one by one.
     """
+    wrong = instance("system", system, System, "a System (of one in parts, solve checks every row)")
+    refuse(wrong + instance("scenario", scenario, (Scenario, type(None)), "a Scenario, or None"), "validate")
     found = problems(system, scenario)
     if found:
         raise InputError(found, "system" if scenario is None else "system and scenario")
