@@ -44,6 +44,7 @@ class Solution(HandsOutCopies):
         name = f"{self.scenario.name!r}, " if self.scenario.name else ""
         state = "converged" if self.converged else "NOT CONVERGED"
         certainty = f"{state} in {len(self.parts.run.records)} rounds, residual {self.residual:.1e}"
+        name = name if self.forced_loss is None else f"{name}greatest, "
         return f"Solution({name}loss {self.totals['loss']:,.2f} USD, {certainty})"
 
     def _repr_html_(self) -> str | None:

@@ -77,7 +77,8 @@ def test_no_shock_is_called_the_cause_of_a_run() -> None:
         with pytest.raises(ct.InputError, match=told):
             ask(worst)
     picture = ct.draw(worst).source
-    assert "x:A" in picture
+    assert "(<$1 of it forced by nothing)" in picture
+    assert repr(worst).startswith("Solution(greatest, loss 1.03 USD, converged in ")
 
 
 @pytest.mark.parametrize("seed", some(30))

@@ -61,7 +61,8 @@ def _headline(solution: Solution) -> str:
     rounds = f"{count} round{'' if count == 1 else 's'}"
     ended = f"converged in {rounds}" if solution.converged else f"NOT CONVERGED after {rounds}"
     loss, liquidated, deficit = (usd(totals[name]) for name in ("loss", "liquidated", "deficit"))
-    return f"loss {loss} · {liquidated} liquidated · {deficit} bad debt · {ended}"
+    forced = "" if solution.forced_loss is None else f" ({usd(solution.self_fulfilling)} of it forced by nothing)"
+    return f"loss {loss}{forced} · {liquidated} liquidated · {deficit} bad debt · {ended}"
 
 
 def _remarks(scenario: Scenario) -> tuple[str, ...]:
