@@ -49,7 +49,7 @@ needs_banks = pytest.mark.skipif(
 
 def run(script: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", str(script), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.mark.parametrize("script", [path for path in EXAMPLES if path != AAVE], ids=lambda path: path.stem)

@@ -379,7 +379,7 @@ def test_a_script_without_a_guard_is_told(tmp_path: Path, parted: ct.Partitioned
         f"import contagion as ct\n"
         f"ct.solve(ct.open_partitioned({str(parted.folder)!r}), engine=ct.Streaming({str(tmp_path)!r}, workers=2))\n"
     )
-    made = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600)
     assert made.returncode == 1
     # the last line but for what Python's own tracker of resources may say of processes that were ended
     told = [line for line in made.stderr.splitlines() if line.startswith("contagion.errors.InputError")]

@@ -97,7 +97,7 @@ from contagion.kernels import chunks
 from contagion.sweep import engine, tasks
 from tests.test_sweep_store import MEASURES, case
 
-out, log, workers, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+out, log, workers, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 tasks._MOST = 1
 if workers > 1:
     chunks.COMPILED_FROM = tasks.COMPILED_FROM = 0
@@ -105,9 +105,10 @@ iterate = engine.iterate_ahead
 
 def logged(inputs, *given):
     made = iterate(inputs, *given)
-    time.sleep(pause)
     with log.open("a") as lines:
         lines.write(f"{inputs.markets.shock.max():.17g}\\n")
+    if len(log.read_text().splitlines()) > most:
+        time.sleep(600)  # until it is killed
     return made
 
 engine.iterate_ahead = logged
@@ -123,7 +124,7 @@ def test_a_killed_sweep_loses_nothing_and_repeats_nothing(
     root = Path(__file__).parent.parent
     given = [sys.executable, "-c", SCRIPT, str(out), str(log), str(workers)]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    running = subprocess.Popen([*given, "0.1"], cwd=root, env=environment)
+    running = subprocess.Popen([*given, "8"], cwd=root, env=environment)
     parts = tmp_path / "sweep.parquet.parts"
     while len(list(parts.glob("task-*.parquet"))) < 5:
         assert running.poll() is None
@@ -134,7 +135,7 @@ def test_a_killed_sweep_loses_nothing_and_repeats_nothing(
     assert 5 <= len(done) < COUNT
     assert not out.exists()
     log.write_text("")
-    subprocess.run([*given, "0"], cwd=root, env=environment, check=True)
+    subprocess.run([*given, str(COUNT)], cwd=root, env=environment, check=True)
     system, plan = case()
     solved = sorted(float(line) for line in log.read_text().split())
     left = sorted(engine_shock(plan, number) for number in set(range(COUNT)) - done)

@@ -66,7 +66,9 @@ def ready(client: Client) -> None:
         here = version(package)
         # a function of the standard library, which workers have even where they lack all else
         there = client.run(version, package, on_error="return")
-        other = {worker: found for worker, found in sorted(there.items()) if found != here}
+        # one that cannot be reached is about to go, whatever it runs
+        reached = {worker: found for worker, found in sorted(there.items()) if not isinstance(found, OSError)}
+        other = {worker: found for worker, found in reached.items() if found != here}
         if other:
             worker, found = next(iter(other.items()))
             has = "does not have it" if isinstance(found, PackageNotFoundError) else f"has {found}"
