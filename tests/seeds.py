@@ -5,7 +5,7 @@ import os
 
 THOROUGH = os.environ.get("CONTAGION_TESTS") == "thorough"
 
-_SHARE, _LEAST = 0.2, 3
+_SHARE, _LEAST = 0.15, 2
 
 
 def some(count: int, start: int = 0) -> range:
