@@ -217,7 +217,7 @@ def test_a_system_past_a_pole_says_so() -> None:
 
 
 def test_hedged_systems_say_what_negative_shares_are() -> None:
-    said = {ct.attribute(solved(seed, shorts=True)[2]).reading.split(" ")[0] for seed in some(60)}
+    said = {ct.attribute(solved(seed, shorts=True)[2]).reading.split(" ")[0] for seed in range(12)}
     assert {"Every", "Negative"} <= said
 
 

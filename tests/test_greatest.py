@@ -97,7 +97,7 @@ def test_both_ends_are_fixed_points_and_one_lies_above_the_other(seed: int) -> N
 
 
 def test_some_random_systems_can_run() -> None:
-    gaps = [ct.solve(*isotone(seed), greatest=True).self_fulfilling for seed in some(30)]
+    gaps = [ct.solve(*isotone(seed), greatest=True).self_fulfilling for seed in range(6)]
     assert sum(gap > 1.0 for gap in gaps) > 3
     assert min(gaps) > -1e-6
 
