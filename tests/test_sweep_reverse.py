@@ -80,6 +80,15 @@ def test_what_already_holds_needs_no_search() -> None:
     found = ct.reverse(books(A=1.0), ct.Scenario(shocks={"A": 0.1}), "loss < 1")
     assert (found.above, len(found.tried), found.milder) == (0.0, 1, None)
     assert math.isnan(found.below)
+    assert not found.upper_bound  # there is nothing milder, whether the system keeps its order or not
+    system, scenarios = ct.datasets.load("october_2025")
+    for held in (
+        ct.reverse(system, scenarios["record"], "loss >= 0"),
+        ct.reverse_within(system, {"BTC": (0.0, 0.1)}, "loss >= 0"),
+    ):
+        assert (held.above, held.upper_bound) == (0.0, False)
+        assert repr(held) == "ReverseStress(loss >= 0: met at 0; 1 solves)"
+    assert ct.reverse_within(system, {"BTC": (0.05, 0.1)}, "loss >= 0").upper_bound
 
 
 def test_what_never_holds_is_not_found() -> None:

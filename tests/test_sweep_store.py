@@ -283,7 +283,7 @@ if __name__ == "__main__":
 
 
 def workers_of(script: Path) -> list[int]:
-    """Return the processes whose command line or main module is a script."""
+    """Return the processes whose environment names a script: that which runs it, and those that it has begun."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

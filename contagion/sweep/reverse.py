@@ -43,8 +43,8 @@ class ReverseStress(HandsOutCopies):
     measures : DataFrame
         Measures of the condition at both (rows ``below`` and ``above``), each solved from zero.
     upper_bound : bool
-        Whether something milder may meet the condition too: always, unless the system keeps its order, the scenario
-        grows with its multiple and the measure with both.
+        Whether something milder may meet the condition too: always, unless it holds at a distance of zero, or the
+        system keeps its order, the scenario grows with its multiple and the measure with both.
     tried : DataFrame
         Every scenario that was solved, in turn: distance, met, converged, rounds and measures.
     """
@@ -64,7 +64,7 @@ class ReverseStress(HandsOutCopies):
         solves = f"{len(self.tried)} solves" + (f", {failed} of them NOT CONVERGED" if failed else "")
         if not self.found:
             return f"ReverseStress({self.condition}: met nowhere; {solves})"
-        where = "at or below" if self.upper_bound and self.above > 0.0 else "at"
+        where = "at or below" if self.upper_bound else "at"
         below = "" if math.isnan(self.below) else f", not at {self.below:.6g}"
         return f"ReverseStress({self.condition}: met {where} {self.above:.6g}{below}; {solves})"
 

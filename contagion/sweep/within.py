@@ -101,7 +101,7 @@ def reverse_within(
         search = Search(Engine.of(system, wanted.measures), wanted, bar)
         corner = search(_norm(low), _imposed(names, low))
         if corner.met:
-            return search.result(corner, None, True)
+            return search.result(corner, None, corner.distance > 0.0)
         box, best = _Box(names, low, high - low, search, corner), None
         for direction in _directions(len(names), samples, seed):
             best = box.nearer(direction, best)
